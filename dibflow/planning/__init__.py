@@ -1,0 +1,1 @@
+"""Decide what to do: elements, hooks, order and keys, without any effect on the machine."""

@@ -1,0 +1,1 @@
+"""Run one hook in namespaces of its own over a stack of layers."""

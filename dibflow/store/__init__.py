@@ -1,0 +1,1 @@
+"""Keep layers and step records: what is finished, on disk, whole or not at all."""
