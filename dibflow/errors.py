@@ -104,7 +104,11 @@ class StepError(DibflowError):
 
 
 class HookFailed(StepError):
-    """A hook ended with a non-zero status or by a signal."""
+    """A hook ended with a non-zero status or by a signal (then `status` is 128 plus its number)."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class Interrupted(DibflowError):

@@ -1,0 +1,119 @@
+"""The system calls that `os` lacks, each with its arguments named and its errors raised.
+
+Every function raises OSError with errno, and the path where there is one.
+
+Source: mount(2), umount2(2), unshare(2), prctl(2), syncfs(2), loop(4), ioctl_iflags(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import struct
+from enum import IntFlag
+from pathlib import Path
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class MountFlag(IntFlag):
+    """Flags of mount(2) that dibflow uses."""
+
+    NONE = 0
+    RDONLY = 1
+    NOSUID = 2
+    NODEV = 4
+    NOEXEC = 8
+    REMOUNT = 32
+    BIND = 4096
+    REC = 16384
+    PRIVATE = 1 << 18
+
+
+class Namespace(IntFlag):
+    """Namespaces of unshare(2) that dibflow uses."""
+
+    MOUNT = 0x00020000
+    IPC = 0x08000000
+    PID = 0x20000000
+
+
+_UMOUNT_DETACH = 2
+_PR_SET_PDEATHSIG = 1
+_LOOP_CLR_FD = 0x4C01
+_LOOP_GET_STATUS64 = 0x4C05
+_FS_IOC_GETFLAGS = 0x80086601
+_FS_IMMUTABLE_FL = 0x10
+
+
+def _check(result: int, path: str | None = None) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+
+
+def mount(source: str, target: str, fstype: str, flags: MountFlag, options: str = "") -> None:
+    """Attach a filesystem at `target`."""
+    result = _libc.mount(
+        os.fsencode(source),
+        os.fsencode(target),
+        fstype.encode(),
+        ctypes.c_ulong(flags),
+        os.fsencode(options) if options else None,
+    )
+    _check(result, target)
+
+
+def unmount(target: str, *, detach: bool = False) -> None:
+    """Detach the topmost filesystem at `target`; `detach` does so even while it is in use."""
+    _check(_libc.umount2(os.fsencode(target), _UMOUNT_DETACH if detach else 0), target)
+
+
+def unshare(namespaces: Namespace) -> None:
+    """Move the calling process (for PID: its later children) to new namespaces."""
+    _check(_libc.unshare(ctypes.c_int(namespaces)))
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Have the kernel send `signal_number` to this process when its parent thread ends.
+
+    A parent that ended before the call sends nothing: check the parent afterwards.
+    """
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal_number), 0, 0, 0))
+
+
+def sync_filesystem(path: Path) -> None:
+    """Write all of the filesystem that holds `path` to its device."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.syncfs(descriptor), str(path))
+    finally:
+        os.close(descriptor)
+
+
+def loop_backing_device(descriptor: int) -> int:
+    """Give the device number (as ``st_dev``) of the filesystem that holds a loop device's file."""
+    status = bytearray(232)  # struct loop_info64, whose first member is lo_device
+    fcntl.ioctl(descriptor, _LOOP_GET_STATUS64, status)
+    return int(struct.unpack_from("=Q", status)[0])
+
+
+def loop_detach(descriptor: int) -> None:
+    """Detach a loop device from its file, now or when its last user closes it."""
+    fcntl.ioctl(descriptor, _LOOP_CLR_FD)
+
+
+def is_immutable(path: Path) -> bool:
+    """Tell whether a regular file has the immutable attribute (``chattr +i``).
+
+    False where its filesystem knows no such attributes. Source: ioctl_iflags(2).
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        flags = fcntl.ioctl(descriptor, _FS_IOC_GETFLAGS, struct.pack("l", 0))
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return bool(struct.unpack("l", flags)[0] & _FS_IMMUTABLE_FL)

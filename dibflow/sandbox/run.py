@@ -1,0 +1,358 @@
+"""Carry out a `SandboxSpec`: one program in namespaces that end with it.
+
+Three processes stand between the caller and the program::
+
+    caller ── supervisor ── init (pid 1 of the new pid namespace) ── program and what it starts
+              new mount,     makes the mounts, reaps, kills the
+              pid, ipc ns    rest, unmounts, reports through a pipe
+
+Each dies with the one before it (``PR_SET_PDEATHSIG``). When init dies, by whatever cause, the
+kernel kills all of its namespace, and with the last process go the mounts: nothing needs to be
+undone by a program that may itself have been killed.
+
+They are forks of the caller without exec: starting an interpreter for each would cost more than
+all the rest of a step. They run only what is in this file and what was loaded before.
+
+Source: pid_namespaces(7), mount_namespaces(7), prctl(2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from dibflow import linux
+from dibflow.errors import DibflowError, HostError, StepError
+from dibflow.sandbox.mountinfo import HookMount, MountEntry, below, hook_mounts, parse
+from dibflow.sandbox.spec import Act, Mount, Outcome, Program, SandboxSpec
+
+_CAPTURE_DESCRIPTOR = 3
+_CANNOT_START = 126
+
+
+class Sandbox(Protocol):
+    """What runs a `SandboxSpec`; tests bring one that only notes it."""
+
+    def run(self, spec: SandboxSpec) -> Outcome:
+        """Run to the end and tell how it went; raise StepError if it could not be started."""
+
+
+class NamespaceSandbox:
+    """The real sandbox. Needs the privilege to make mount, pid and ipc namespaces."""
+
+    def run(self, spec: SandboxSpec) -> Outcome:
+        """Run `spec`; on any exception, KeyboardInterrupt too, kill it and wait for its end.
+
+        Raises HostError where the kernel refuses the namespaces, StepError where a mount or the
+        start of the program fails, and whatever DibflowError an `Act` raised.
+        """
+        Path(spec.build_folder).mkdir(parents=True, exist_ok=True)
+        capture = os.memfd_create("dibflow-capture")
+        log = _open_log(spec)
+        reader, writer = os.pipe()
+        started = time.monotonic()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        caller = os.getpid()
+        supervisor = os.fork()
+        if supervisor == 0:
+            _guarded(lambda: _supervise(spec, caller, writer, log, capture), writer)
+        try:
+            os.close(writer)
+            with open(reader, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
+                answer = pipe.read()
+            _, ended = os.waitpid(supervisor, 0)
+            captured = _content(capture)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(supervisor, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(supervisor, 0)
+            raise
+        finally:
+            os.close(capture)
+            if log is not None:
+                os.close(log)
+        return _outcome(answer, ended, captured, time.monotonic() - started)
+
+
+def _open_log(spec: SandboxSpec) -> int | None:
+    if spec.log is None:
+        return None
+    return os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+
+def _content(descriptor: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    return os.pread(descriptor, size, 0)
+
+
+def _outcome(answer: bytes, ended: int, captured: bytes, seconds: float) -> Outcome:
+    """Turn init's report into an outcome, or into the error that it reports."""
+    if not answer:
+        status = os.waitstatus_to_exitcode(ended)
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        raise StepError(
+            f"running a step: its sandbox ended {how} before it could report",
+            hint="it was killed from outside (out of memory? see dmesg); the same command goes on",
+        )
+    report = json.loads(answer)
+    if "error" in report:
+        kind = HostError if report["host"] else StepError
+        raise kind(report["error"], hint=report["hint"])
+    if "bug" in report:
+        raise RuntimeError(f"in the sandbox:\n{report['bug']}")
+    return Outcome(
+        status=report["status"],
+        seconds=seconds,
+        mounts=tuple(HookMount(**mount) for mount in report["mounts"]),
+        stopped=report["stopped"],
+        data=report["data"] if report["data"] is not None else captured or None,
+    )
+
+
+# --- from here on: forked children. No logging, no threads, and only os._exit ends them. ---
+
+
+def _guarded(work: Callable[[], None], writer: int) -> NoReturn:
+    """Run a child's `work`; report an exception through the pipe, never return to the caller."""
+    status = _CANNOT_START
+    try:
+        work()
+        status = 0
+    except DibflowError as error:
+        _report(
+            writer,
+            {
+                "error": error.message,
+                "hint": error.hint,
+                "host": isinstance(error, HostError),
+            },
+        )
+    except BaseException:  # the parent raises it again
+        _report(writer, {"bug": traceback.format_exc()})
+    finally:
+        os._exit(status)
+
+
+def _report(writer: int, value: object) -> None:
+    data = json.dumps(value).encode()
+    while data:
+        data = data[os.write(writer, data) :]
+
+
+def _supervise(spec: SandboxSpec, caller: int, writer: int, log: int | None, capture: int) -> None:
+    """Make the namespaces, start init in them, end with its status."""
+    linux.die_with_parent(signal.SIGKILL)
+    if os.getppid() != caller:
+        os._exit(_CANNOT_START)
+    _close_all_but({writer, log, capture})
+    if spec.interactive:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    else:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+    try:
+        linux.unshare(linux.Namespace.MOUNT | linux.Namespace.PID | linux.Namespace.IPC)
+    except OSError as error:
+        raise HostError(
+            f"making the namespaces of a step: {error.strerror}",
+            hint="run as root (sudo), or give the container CAP_SYS_ADMIN",
+        ) from error
+    # Were the supervisor killed before init has asked to die with it, init would live on: so it
+    # waits for a byte that only a living supervisor can write.
+    go_reader, go_writer = os.pipe()
+    init = os.fork()
+    if init == 0:
+        os.close(go_writer)
+        _guarded(lambda: _init(spec, go_reader, writer, log, capture), writer)
+    os.close(go_reader)
+    os.close(writer)
+    os.write(go_writer, b"g")
+    _, status = os.waitpid(init, 0)
+    os._exit(abs(os.waitstatus_to_exitcode(status)))
+
+
+def _close_all_but(kept: Iterable[int | None]) -> None:
+    keep = {0, 1, 2, *(descriptor for descriptor in kept if descriptor is not None)}
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names, in a child short of time
+        descriptor = int(name)
+        if descriptor not in keep:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def _init(spec: SandboxSpec, go: int, writer: int, log: int | None, capture: int) -> None:
+    """Be pid 1: mount, run the program, end everything, unmount, report."""
+    linux.die_with_parent(signal.SIGKILL)
+    if not os.read(go, 1):
+        os._exit(_CANNOT_START)
+    os.close(go)
+    build = Path(spec.build_folder)
+    caller_folder = _current_folder()
+    os.chdir(spec.start)
+    _make_mounts(spec)
+    own = [entry.mount_id for entry in below(_mount_table(), spec.build_folder)]
+    own_hook_mounts = len(spec.hook_mounts)
+    if spec.prepare is not None:
+        spec.prepare(build)
+    os.chdir(caller_folder)
+    data: object = None
+    status = 0
+    if isinstance(spec.program, Act):
+        try:
+            data = spec.program.function(build)
+        except OSError as error:
+            raise StepError(f"working in the image: {error}") from error
+    else:
+        program = os.fork()
+        if program == 0:
+            _start(spec.program, log=log, capture=capture, interactive=spec.interactive)
+        status = _wait_for(program)
+    stopped = _kill_the_rest()
+    # The mounts of earlier hooks are made first, right after the root: theirs are the first ids.
+    remade = set(own[:own_hook_mounts])
+    left = hook_mounts(
+        _mount_table(),
+        build_folder=spec.build_folder,
+        own=[mount_id for mount_id in own if mount_id not in remade],
+    )
+    os.chdir("/")
+    _detach_loops(build.stat().st_dev)
+    _unmount_all(spec.build_folder)
+    _report(
+        writer,
+        {
+            "status": status,
+            "mounts": [asdict(mount) for mount in left],
+            "stopped": stopped,
+            "data": data,
+        },
+    )
+
+
+def _current_folder() -> str:
+    """Give the caller's current folder; ``/`` where it has been removed meanwhile."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - a string is wanted
+    except FileNotFoundError:
+        return "/"
+
+
+def _mount_table() -> tuple[MountEntry, ...]:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+        return parse(file.read())
+
+
+def _make_mounts(spec: SandboxSpec) -> None:
+    flags = linux.MountFlag.REC | linux.MountFlag.PRIVATE
+    _mount(Mount("", "none", "/", flags))
+    _mount(Mount("proc", "proc", "/proc"))
+    _mount(spec.root)
+    for mount in spec.hook_mounts:
+        if mount.flags & linux.MountFlag.BIND and not mount.flags & linux.MountFlag.REMOUNT:
+            _make_bind_source(mount)
+        _mount(mount)
+    for mount in spec.kernel:
+        _mount(mount)
+
+
+def _make_bind_source(mount: Mount) -> None:
+    """Make the folder again that an earlier hook bound: a cache that was cleared meanwhile."""
+    if not os.path.lexists(mount.source) and Path(mount.target).is_dir():
+        os.makedirs(mount.source)  # noqa: PTH103 - the mode of a cache folder is its owner's umask
+
+
+def _mount(mount: Mount) -> None:
+    try:
+        linux.mount(mount.source, mount.target, mount.fstype, mount.flags, mount.options)
+    except OSError as error:
+        what = mount.fstype or "bind"
+        raise StepError(
+            f'mounting {what} "{mount.source}" on "{mount.target}": {error.strerror}',
+            hint="`dibflow doctor` tells what the kernel lacks; `dmesg | tail` what it said",
+        ) from error
+
+
+def _start(program: Program, *, log: int | None, capture: int, interactive: bool) -> NoReturn:
+    """Become the program; what cannot be started ends with 126 or 127, as in a shell."""
+    try:
+        for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        if not interactive:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(capture, _CAPTURE_DESCRIPTOR)
+        os.set_inheritable(_CAPTURE_DESCRIPTOR, True)  # dup2 does nothing where both are the same
+        if log is not None:
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+        os.umask(0o022)
+        if program.root != "/":
+            os.chroot(program.root)
+        os.chdir(program.folder)
+        os.execve(  # noqa: S606 - a hook is started by its own path, without a shell
+            program.arguments[0], program.arguments, dict(program.environment)
+        )
+    except OSError as error:
+        text = f"dibflow: cannot start {program.arguments[0]}: {error.strerror}\n"
+        os.write(2, text.encode(errors="surrogateescape"))
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+    finally:
+        os._exit(_CANNOT_START)
+
+
+def _wait_for(program: int) -> int:
+    """Reap children, adopted ones too, until `program` ends; give its status as a shell does."""
+    while True:
+        pid, ended = os.wait()
+        if pid == program:
+            status = os.waitstatus_to_exitcode(ended)
+            return status if status >= 0 else 128 - status
+
+
+def _kill_the_rest() -> int:
+    """Kill every other process of the namespace and give how many there were."""
+    count = 0
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return count
+        count += 1
+
+
+def _detach_loops(device: int) -> None:
+    """Detach the loop devices whose file lies in this sandbox's overlay and that a hook left."""
+    for block in Path("/sys/block").glob("loop*/loop"):
+        node = f"/dev/{block.parent.name}"
+        try:
+            descriptor = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            if linux.loop_backing_device(descriptor) == device:
+                linux.loop_detach(descriptor)
+        except OSError:
+            continue  # it went away by itself meanwhile
+        finally:
+            os.close(descriptor)
+
+
+def _unmount_all(build_folder: str) -> None:
+    """Unmount the build folder and all below it, the last made first."""
+    for entry in reversed(below(_mount_table(), build_folder)):
+        with contextlib.suppress(OSError):
+            linux.unmount(entry.mount_point, detach=True)
+    linux.unmount(build_folder)
