@@ -1,0 +1,243 @@
+"""Turn elements, a definition and an environment into a `Plan`.
+
+The chain of one image, each line a step (or, for hooks, one step each)::
+
+    root.d          environment, hooks
+                    prepare-root      resolv.conf, mount points, default install type
+    extra-data.d    environment, hooks
+                    settle-hooks      from here on no hook can add another one
+    pre-install.d   environment, hooks        (inside the target, like the next ones)
+    install.d       environment, hooks
+                    extra-packages    if any were asked for
+    post-install.d  environment, hooks
+    post-root.d     environment, hooks
+                    finish-root       fstab, size
+    block-device.d, pre-finalise.d, finalise.d, cleanup.d   environment, hooks
+                    clean-up          resolv.conf back, /tmp and logs empty
+    disk            the filesystem as a disk image, if a type needs it
+    one output for each type, side by side
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dibflow.planning.element import Element
+from dibflow.planning.hooks import HookTree
+from dibflow.planning.ordering import hook_name_pattern
+from dibflow.planning.phases import Phase
+from dibflow.planning.plan import Names, Plan, Step, StepKind
+from dibflow.planning.resolve import ResolvedDefinition
+from dibflow.planning.sizes import mkfs_options
+from dibflow.planning.variables import HOST_ONLY, HostPaths, phase_variables
+
+ENVIRONMENT = "environment"
+PREPARE_ROOT = "prepare-root"
+SETTLE_HOOKS = "settle-hooks"
+EXTRA_PACKAGES = "extra-packages"
+FINISH_ROOT = "finish-root"
+CLEAN_UP = "clean-up"
+DISK = "disk"
+
+DISK_TYPES = frozenset({"raw", "qcow2"})
+
+Listing = Mapping[str, Sequence[Sequence[str]]]
+"""What `settle-hooks` found: for each phase its hooks, in order, as (name, digest of the file)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a file of the hooks tree may read: files as (path, digest), itself first, and names."""
+
+    files: tuple[tuple[str, str], ...]
+    names: Names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planner:
+    """Makes plans of one image.
+
+    `inputs` gives the named inputs of a file of the hooks tree. `engine` is the environment of
+    `engine_variables`. `fingerprints` are tokens by element. `tree` is the hooks tree as it is
+    expected after extra-data.d, with the links of install types.
+    """
+
+    definition: ResolvedDefinition
+    elements: Sequence[Element]
+    tree: HookTree
+    tree_digest: str
+    inputs: Callable[[str], Inputs]
+    engine: Mapping[str, str]
+    paths: HostPaths
+    fingerprints: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+    def plan(self, settled: Listing | None = None) -> Plan:
+        """Give the plan; with `settled`, the hooks inside the target are those it lists."""
+        steps = tuple(self._steps(settled))
+        return Plan(
+            name=self.definition.name,
+            arch=self.definition.arch,
+            elements=tuple(element.name for element in self.elements),
+            types=self.definition.types,
+            tree=self.tree_digest,
+            steps=steps,
+            warnings=self.warnings,
+        )
+
+    def _steps(self, settled: Listing | None) -> Iterator[Step]:
+        chain = _Chain()
+        for phase in Phase:
+            if phase is Phase.PRE_INSTALL:
+                yield chain.act(SETTLE_HOOKS)
+            elif phase is Phase.BLOCK_DEVICE:
+                yield chain.act(FINISH_ROOT, fstab=self._fstab())
+            hooks = self._hooks(phase, settled)
+            if hooks:
+                yield chain.add(self._environment(phase))
+            for name, added in hooks:
+                yield chain.add(self._hook(phase, name, added))
+            if phase is Phase.ROOT:
+                yield chain.act(PREPARE_ROOT, install_type=self.definition.install_type)
+            elif phase is Phase.INSTALL and self.definition.packages:
+                packages = " ".join(self.definition.packages)
+                yield chain.act(EXTRA_PACKAGES, packages=packages)
+        yield chain.act(CLEAN_UP)
+        yield from self._outputs(chain)
+
+    def _hooks(self, phase: Phase, settled: Listing | None) -> list[tuple[str, str]]:
+        """Give the hooks of a phase as (name, digest), the digest empty for one that is planned."""
+        names = hook_name_pattern(self.engine)
+        planned = [hook.name for hook in self.tree.hooks(phase, names=names)]
+        if settled is None or phase in {Phase.ROOT, Phase.EXTRA_DATA}:
+            return [(name, "") for name in planned]
+        return [
+            (name, "" if name in planned else digest)
+            for name, digest in settled.get(phase.value, ())
+        ]
+
+    def listing(self) -> dict[str, list[str]]:
+        """Give the hooks that the plan expects `settle-hooks` to find, by phase."""
+        expected = {}
+        for phase in Phase:
+            if phase in {Phase.ROOT, Phase.EXTRA_DATA}:
+                continue
+            names = [name for name, _ in self._hooks(phase, None)]
+            if names:
+                expected[phase.value] = names
+        return expected
+
+    def _environment(self, phase: Phase) -> Step:
+        found = [self.inputs(file.path) for file in self.tree.environment_files()]
+        names = Names.union(inputs.names for inputs in found)
+        return Step(
+            number=0,
+            kind=StepKind.ENVIRONMENT,
+            phase=phase,
+            name=ENVIRONMENT,
+            files=tuple(sorted({file for inputs in found for file in inputs.files})),
+            variables=self._values(phase, names),
+            names=names,
+        )
+
+    def _hook(self, phase: Phase, name: str, digest: str) -> Step:
+        path = f"{phase.directory}/{name}"
+        if digest:
+            # A hook made by an earlier hook: its text is not known here, so it may read anything.
+            inputs = Inputs(((path, digest),), Names(everything=True))
+            element = ""
+        else:
+            inputs = self.inputs(path)
+            file = self.tree.file(path)
+            element = file.element if file else ""
+        return Step(
+            number=0,
+            kind=StepKind.HOOK,
+            phase=phase,
+            name=name,
+            element=element,
+            files=inputs.files,
+            variables=self._values(phase, inputs.names),
+            names=inputs.names,
+            fingerprint=self.fingerprints.get(element, ""),
+        )
+
+    def _values(self, phase: Phase, names: Names) -> tuple[tuple[str, str], ...]:
+        environment = phase_variables(phase, self.engine, self.paths)
+        return tuple(sorted(names.of(environment, without=HOST_ONLY).items()))
+
+    def _fstab(self) -> str:
+        label, fstype = self.engine["DIB_ROOT_LABEL"], self.engine["DIB_ROOT_FSTYPE"]
+        return f"LABEL={label} / {fstype} defaults 0 1\n"
+
+    def _outputs(self, chain: _Chain) -> Iterator[Step]:
+        tree = chain.last
+        disk = ""
+        if DISK_TYPES.intersection(self.definition.types):
+            fstype = self.engine["DIB_ROOT_FSTYPE"]
+            step = chain.output(
+                DISK,
+                tree,
+                fstype=fstype,
+                label=self.engine["DIB_ROOT_LABEL"],
+                options=" ".join(mkfs_options(self.definition, filesystem=fstype)),
+                size=repr(
+                    (
+                        self.definition.image_size_gib,
+                        self.definition.image_extra_size_mib,
+                        self.definition.mkfs_journal_size_mib,
+                    )
+                ),
+            )
+            disk = step.key
+            yield step
+        for kind in self.definition.types:
+            options = {}
+            if kind == "qcow2":
+                options = {
+                    "compressed": str(not self.definition.uncompressed),
+                    "options": self.definition.qemu_img_options,
+                }
+            yield chain.output(kind, disk if kind in DISK_TYPES else tree, **options)
+
+
+@dataclass(slots=True)
+class _Chain:
+    """Numbers steps and links each to the one before it while a plan is made."""
+
+    last: str = ""
+    count: int = 0
+
+    def add(self, step: Step) -> Step:
+        """Give `step` with its number and predecessor; it becomes the end of the chain."""
+        placed = self._placed(step, self.last)
+        self.last = placed.key
+        return placed
+
+    def act(self, name: str, **parameters: str) -> Step:
+        """Give an act of the engine as the new end of the chain."""
+        return self.add(
+            Step(
+                number=0,
+                kind=StepKind.ACT,
+                phase=None,
+                name=name,
+                parameters=tuple(sorted(parameters.items())),
+            )
+        )
+
+    def output(self, name: str, after: str, **parameters: str) -> Step:
+        """Give a step beside the chain, built on the step with key `after`."""
+        step = Step(
+            number=0,
+            kind=StepKind.OUTPUT,
+            phase=None,
+            name=name,
+            parameters=tuple(sorted(parameters.items())),
+        )
+        return self._placed(step, after)
+
+    def _placed(self, step: Step, after: str) -> Step:
+        self.count += 1
+        return replace(step, number=self.count, after=(after,) if after else ())
