@@ -1,0 +1,196 @@
+"""What the engine itself does to the tree between hooks, as functions of the build folder.
+
+Each runs inside a sandbox (`dibflow.sandbox.spec.Act`), so that what it changes becomes a layer
+like that of a hook, and returns a JSON value for the step's record. All are safe to run twice.
+
+Source: ``docs/elements.md``, "What happens between the phases".
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from dibflow.digest import digest_of_file
+from dibflow.errors import StepError
+from dibflow.linux import is_immutable
+from dibflow.planning.ordering import hook_order
+from dibflow.planning.phases import Phase
+
+RESOLVER_PLACEHOLDER = b"# the host's resolver stands here while a hook runs\n"
+"""What layers hold as ``/etc/resolv.conf`` between preparing and cleaning up.
+
+The host's own file is put in its place for the run of each hook and taken out again, so that no
+layer depends on the network that it was made in.
+"""
+
+_INSTALL_TYPE_FILE = "environment.d/11-dib-install-type.bash"
+
+
+def prepare_root(build: Path, *, install_type: str) -> object:
+    """Make the tree that root.d left ready for hooks inside it.
+
+    Puts resolv.conf aside, makes the mount points of the kernel's filesystems, and says the default
+    install type. Raises StepError if root.d left no tree.
+    """
+    target = build / "mnt"
+    found = sorted(entry.name for entry in target.iterdir())
+    if not set(found) - {"lost+found", "tmp"}:
+        raise StepError(
+            f"preparing the root filesystem: root.d left nothing in it but {found}",
+            hint="an operating-system element must fill $TARGET_ROOT in root.d",
+        )
+    for name in ("proc", "sys", "dev", "etc"):
+        (target / name).mkdir(exist_ok=True)
+    scratch = target / "tmp"
+    if not scratch.exists():
+        scratch.mkdir()
+        scratch.chmod(0o1777)
+    (scratch / "in_target.d").mkdir(exist_ok=True)
+    _put_resolver_aside(target / "etc" / "resolv.conf")
+    snippet = build / "hooks" / _INSTALL_TYPE_FILE
+    snippet.parent.mkdir(exist_ok=True)
+    snippet.write_text(
+        f"export DIB_DEFAULT_INSTALLTYPE=${{DIB_DEFAULT_INSTALLTYPE:-{install_type}}}\n"
+    )
+    return None
+
+
+def _put_resolver_aside(resolver: Path) -> None:
+    original = resolver.with_name("resolv.conf.ORIG")
+    if os.path.lexists(resolver) and not is_placeholder(resolver):
+        resolver.rename(original)
+    resolver.write_bytes(RESOLVER_PLACEHOLDER)
+    resolver.chmod(0o777)
+
+
+def show_resolver(build: Path, *, content: bytes) -> None:
+    """Put the host's resolver where the placeholder stands; anything else is left as it is."""
+    resolver = build / "mnt" / "etc" / "resolv.conf"
+    if is_placeholder(resolver):
+        resolver.write_bytes(content)
+
+
+def is_placeholder(path: Path) -> bool:
+    """Tell whether `path` is the file that stands for the host's resolver in layers."""
+    return is_regular(path) and path.read_bytes() == RESOLVER_PLACEHOLDER
+
+
+def is_regular(path: Path) -> bool:
+    """Tell whether `path` is a regular file, and no link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def settle_hooks(build: Path) -> object:
+    """List the hooks of the phases inside the target as they really are, now that nothing adds any.
+
+    Gives ``{phase: [[name, sha256 of the file], ...]}`` in the order in which they run.
+    """
+    listing: dict[str, list[list[str]]] = {}
+    for phase in Phase:
+        if phase in {Phase.ROOT, Phase.EXTRA_DATA}:
+            continue
+        folder = build / "hooks" / phase.directory
+        if not folder.is_dir():
+            continue
+        names = [
+            entry.name
+            for entry in folder.iterdir()
+            if entry.is_file() and os.access(entry, os.X_OK)
+        ]
+        listing[phase.value] = [[name, digest_of_file(folder / name)] for name in hook_order(names)]
+    return listing
+
+
+def finish_root(build: Path, *, fstab: str) -> object:
+    """End the work inside the tree: the fstab of the image, and how much the tree holds.
+
+    Gives ``{"used_kib": allocated size of the tree}``.
+    """
+    target = build / "mnt"
+    lost = target / "lost+found"
+    if lost.is_dir():
+        shutil.rmtree(lost)
+    table = target / "etc" / "fstab"
+    table.parent.mkdir(exist_ok=True)
+    table.write_text(fstab)
+    return {"used_kib": used_kib(target)}
+
+
+def used_kib(folder: Path) -> int:
+    """Give what a tree takes on disk, in KiB: each hard link once, one filesystem, as ``du -x``."""
+    device = folder.lstat().st_dev
+    seen: set[tuple[int, int]] = set()
+    blocks = 0
+    for status in _walk(folder, device):
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+        blocks += status.st_blocks
+    return -(-blocks // 2)
+
+
+def _walk(folder: Path, device: int) -> Iterator[os.stat_result]:
+    yield folder.lstat()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.stat(follow_symlinks=False).st_dev == device:
+                    yield from _walk(Path(entry.path), device)
+            else:
+                yield entry.stat(follow_symlinks=False)
+
+
+def clean_up(build: Path) -> object:
+    """Leave the tree as it is to ship: resolver back, /tmp empty, logs empty."""
+    target = build / "mnt"
+    _put_resolver_back(target / "etc" / "resolv.conf")
+    scratch = target / "tmp"
+    if scratch.is_dir():
+        for entry in scratch.iterdir():
+            _remove(entry)
+    log = target / "var" / "log"
+    if log.is_dir():
+        for path in _files(log):
+            if is_regular(path) and path.lstat().st_size:
+                os.truncate(path, 0)
+    home = target / "root"
+    if home.is_dir():
+        for path in _files(home):
+            if path.name.endswith(".log"):
+                path.unlink()
+    return None
+
+
+def _put_resolver_back(resolver: Path) -> None:
+    """Undo `_put_resolver_aside`, unless a hook said what is to stay.
+
+    It says so by making resolv.conf a link, or immutable.
+    """
+    original = resolver.with_name("resolv.conf.ORIG")
+    if resolver.is_symlink() or (is_regular(resolver) and is_immutable(resolver)):
+        original.unlink(missing_ok=True)
+        return
+    resolver.unlink(missing_ok=True)
+    if original.is_symlink() or original.exists():
+        original.rename(resolver)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            yield Path(parent, name)

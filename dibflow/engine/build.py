@@ -1,0 +1,398 @@
+"""A build: one request, its pinned plan, and how far it has come.
+
+A build is known by what was asked for (`BuildRequest.identity`), so asking again finds it. While it
+is unfinished it keeps its tokens of freshness, whatever clock and mirrors say; hooks are read anew
+each time, so a mended hook counts. Once it is finished, asking again asks the elements for
+fingerprints, and does only what they or the hooks have changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dibflow import resources
+from dibflow.digest import digest_of
+from dibflow.engine.executor import Executor
+from dibflow.engine.fingerprint import FingerprintAsker
+from dibflow.engine.freshness import Clock, Freshness, Token
+from dibflow.engine.hooktree import stage_tree, staged_tree, tree_digest
+from dibflow.engine.journal import Journal
+from dibflow.engine.outputs import OutputFile
+from dibflow.planning.definition import ImageDefinition
+from dibflow.planning.element import Element, ElementPath, search_path
+from dibflow.planning.expansion import command_line_elements, expand
+from dibflow.planning.hooks import HookTree, Reason, merge_elements, predict_install_types
+from dibflow.planning.ordering import hook_name_pattern
+from dibflow.planning.phases import Phase
+from dibflow.planning.plan import Plan, Step
+from dibflow.planning.planner import SETTLE_HOOKS, Planner
+from dibflow.planning.resolve import ResolvedDefinition, resolve
+from dibflow.planning.treeinputs import TreeInputs
+from dibflow.planning.variables import HostPaths, engine_variables
+from dibflow.sandbox.run import Sandbox
+from dibflow.sandbox.spec import BUILD_FOLDER
+from dibflow.store.locks import key_lock
+from dibflow.store.store import LayerStore, RecordKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """What a person asked for, where, and with which environment.
+
+    `folder` is the caller's current folder: relative output names and the hooks outside the target
+    start there. `refresh` takes everything downloaded as stale.
+    """
+
+    definition: ImageDefinition
+    store: Path
+    folder: Path
+    environment: Mapping[str, str]
+    refresh: bool = False
+
+    @property
+    def identity(self) -> str:
+        """Name the build: the same request, asked again, has the same name."""
+        return digest_of(
+            {
+                "definition": dataclasses.asdict(self.definition),
+                "folder": str(self.folder),
+                "elements_path": self.environment.get("ELEMENTS_PATH", ""),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What planning reads: the elements of an image and their merged hooks tree."""
+
+    elements: tuple[Element, ...]
+    tree: HookTree
+    digest: str
+
+
+def read_sources(
+    definition: ResolvedDefinition, environment: Mapping[str, str], *, offered: ElementPath
+) -> Sources:
+    """Expand a definition's elements and merge what they bring. Raises ElementError."""
+    names = command_line_elements(
+        definition.elements,
+        prefix=environment.get("IMAGE_ELEMENT", "").split(),
+        arch=definition.arch,
+        skip_base=definition.skip_base,
+    )
+    elements = expand(names, offered)
+    tree = merge_elements(elements)
+    return Sources(elements=elements, tree=tree, digest=tree_digest(tree))
+
+
+class State:
+    """The states of a build in its record."""
+
+    UNFINISHED = "unfinished"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A request with its plan, ready to be carried out step by step.
+
+    `planner` can plan again once the hooks inside the target are known for certain (`settled`).
+    """
+
+    id: str
+    request: BuildRequest
+    definition: ResolvedDefinition
+    sources: Sources
+    tokens: Mapping[str, str]
+    planner: Planner
+    executor: Executor
+    store: LayerStore
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of this build."""
+        return self.executor.plan
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of this build."""
+        return self.executor.journal
+
+    def stem(self) -> Path:
+        """Give the absolute path of the outputs, without their extension."""
+        return self.request.folder / self.definition.name
+
+    def output_path(self, kind: str) -> Path:
+        """Give the absolute path of an output."""
+        stem = self.stem()
+        return stem.with_name(f"{stem.name}.{kind}")
+
+    def record(self) -> dict[str, Any]:
+        """Give the build's record as it is in the store now; empty if there is none."""
+        return self.store.read(RecordKind.BUILD, self.id) or {}
+
+    def begin(self) -> None:
+        """Pin the plan: from now on the build is unfinished, and asking again goes on with it."""
+        known = self.record()
+        plan = self.plan.to_json()
+        if known.get("state") == State.UNFINISHED and known.get("plan") == plan:
+            return
+        self._write(
+            {
+                "id": self.id,
+                "state": State.UNFINISHED,
+                "name": self.definition.name,
+                "folder": str(self.request.folder),
+                "definition": dataclasses.asdict(self.request.definition),
+                "tokens": dict(self.tokens),
+                "plan": plan,
+                "user": self._named_by_steps(),
+                "outputs": known.get("outputs", {}),
+                "started": known.get("started")
+                if known.get("state") == State.UNFINISHED
+                else _now(),
+            }
+        )
+
+    def _named_by_steps(self) -> dict[str, str]:
+        """Give the caller's variables that steps name: enough to open a sandbox again.
+
+        The rest of the caller's environment is not kept: it may hold secrets.
+        """
+        named = {name for step in self.plan.steps for name, _ in step.variables}
+        user = self.request.environment
+        return {name: user[name] for name in sorted({*named, "ELEMENTS_PATH"} & user.keys())}
+
+    def _write(self, value: Mapping[str, Any]) -> None:
+        self.store.write(RecordKind.BUILD, self.id, value)
+
+    def stage_tree(self) -> None:
+        """Put the hooks tree into the store; nothing to do if it is there."""
+        stage_tree(self.store, self.sources.tree, self.sources.digest)
+
+    def tree_layer(self) -> str | None:
+        """Give the layer of the hooks tree; None if the store has it not yet."""
+        return staged_tree(self.store, self.sources.digest)
+
+    def settled(self) -> Build:
+        """Give the build with the plan that holds once the hooks inside the target are known.
+
+        That is this build itself, unless extra-data.d has made other hooks than were expected.
+        """
+        step = next(step for step in self.plan.steps if step.name == SETTLE_HOOKS)
+        record = self.store.finished(step.key)
+        if record is None:
+            return self
+        found = {phase: [name for name, _ in hooks] for phase, hooks in record.data.items()}
+        expected = self.planner.listing()
+        if {phase: names for phase, names in found.items() if names} == expected:
+            return self
+        plan = self.planner.plan(settled=record.data)
+        if plan == self.plan:
+            return self
+        return dataclasses.replace(self, executor=dataclasses.replace(self.executor, plan=plan))
+
+    def has(self, step: Step) -> bool:
+        """Tell whether `step` belongs to this build's plan."""
+        return any(other.key == step.key for other in self.plan.steps)
+
+    def output(self, kind: str) -> OutputFile | None:
+        """Give the output of a type as it was last written; None if that is not what is there."""
+        step = next((step for step in self.plan.outputs if step.name == kind), None)
+        entry = self.record().get("outputs", {}).get(kind)
+        if step is None or entry is None or entry["key"] != step.key:
+            return None
+        file = OutputFile(Path(entry["path"]), entry["size"], entry["mtime_ns"], entry["sha256"])
+        return file if file.path == self.output_path(kind) and file.is_there() else None
+
+    def note_output(self, kind: str, key: str, file: OutputFile) -> None:
+        """Add a finished output to the build's record, whichever others are being made."""
+        with key_lock(self.store.root / "locks", f"build-{self.id}", on_wait=lambda _: None):
+            record = self.record()
+            outputs = {**record.get("outputs", {})}
+            outputs[kind] = {
+                "key": key,
+                "path": str(file.path),
+                "size": file.size,
+                "mtime_ns": file.mtime_ns,
+                "sha256": file.sha256,
+            }
+            self._write({**record, "outputs": outputs})
+
+    def is_finished(self) -> bool:
+        """Tell whether the last run of this build ended well and nothing has changed since."""
+        if self.record().get("state") != State.FINISHED:
+            return False
+        return all(self.output(kind) is not None for kind in self.definition.types)
+
+    def finish(self, report: Mapping[str, Any]) -> None:
+        """Mark the build finished, with what `dibflow.engine.report` found out."""
+        self._write({**self.record(), "state": State.FINISHED, "report": dict(report)})
+
+
+def prepare(
+    request: BuildRequest,
+    *,
+    store: LayerStore,
+    sandbox: Sandbox,
+    clock: Clock,
+    offered: ElementPath | None = None,
+) -> Build:
+    """Plan what was asked for, against what the store knows of earlier builds.
+
+    Raises every error of planning; of the machine only what the fingerprints need.
+    """
+    definition = resolve(request.definition, request.environment)
+    environment = {**request.environment, **definition.variables}
+    if offered is None:
+        offered = elements_offered(environment)
+    sources = read_sources(definition, environment, offered=offered)
+    paths = host_paths(definition, environment, store=store.root)
+    engine = engine_variables(definition, sources.elements, environment, paths)
+    known = store.read(RecordKind.BUILD, request.identity) or {}
+    if known.get("state") == State.UNFINISHED and not request.refresh:
+        tokens = dict(known["tokens"])
+    else:
+
+        def ask(element: Element) -> str:
+            layer = stage_tree(store, sources.tree, sources.digest)
+            asker = FingerprintAsker(
+                store=store, sandbox=sandbox, tree_layer=layer, engine=engine, paths=paths
+            )
+            return asker.ask(element)
+
+        freshness = Freshness(
+            tokens=_Tokens(store),
+            clock=clock,
+            ask=ask,
+            refresh=request.refresh,
+            offline=definition.offline,
+        )
+        rooted = frozenset(hook.element for hook in sources.tree.hooks(Phase.ROOT))
+        tokens = dict(freshness.of(sources.elements, root=rooted))
+    expected = predict_install_types(
+        sources.tree, {**engine, "DIB_DEFAULT_INSTALLTYPE": definition.install_type}
+    )
+    planner = Planner(
+        definition=definition,
+        elements=sources.elements,
+        tree=expected,
+        tree_digest=sources.digest,
+        inputs=TreeInputs(expected, sources.elements).of,
+        engine=engine,
+        paths=paths,
+        fingerprints=tokens,
+        warnings=warnings_of(sources, names=hook_name_pattern(engine)),
+    )
+    journal = Journal(store.root / "builds" / f"{request.identity}.journal")
+    build = Build(
+        id=request.identity,
+        request=request,
+        definition=definition,
+        sources=sources,
+        tokens=tokens,
+        planner=planner,
+        executor=Executor(
+            plan=planner.plan(),
+            definition=definition,
+            store=store,
+            sandbox=sandbox,
+            engine=engine,
+            paths=paths,
+            folder=str(request.folder),
+            journal=journal,
+        ),
+        store=store,
+    )
+    return build.settled()
+
+
+def asked_before(
+    record: Mapping[str, Any], *, store: Path, environment: Mapping[str, str]
+) -> BuildRequest:
+    """Give the request of a build's record, with what it kept of the environment of then."""
+    definition = record["definition"]
+    return BuildRequest(
+        definition=ImageDefinition(
+            **{
+                **definition,
+                "elements": tuple(definition["elements"]),
+                "types": tuple(definition["types"]),
+                "packages": tuple(definition["packages"]),
+                "environment": tuple((name, value) for name, value in definition["environment"]),
+            }
+        ),
+        store=store,
+        folder=Path(record["folder"]),
+        environment={**environment, **record["user"]},
+    )
+
+
+def elements_offered(environment: Mapping[str, str]) -> ElementPath:
+    """Give the elements of ``ELEMENTS_PATH``, and after them the shipped ones."""
+    shipped = resources.elements_directory()
+    return ElementPath(search_path(environment.get("ELEMENTS_PATH", ""), shipped=shipped))
+
+
+def host_paths(
+    definition: ResolvedDefinition, environment: Mapping[str, str], *, store: Path
+) -> HostPaths:
+    """Say where this machine keeps what hooks ask for."""
+    shipped = str(resources.elements_directory())
+    user_path = environment.get("ELEMENTS_PATH", "")
+    return HostPaths(
+        build_folder=BUILD_FOLDER,
+        library=str(resources.library_directory()),
+        python=environment.get("DIB_PYTHON_EXEC") or sys.executable,
+        image_cache=definition.image_cache or str(store / "cache"),
+        lock_files=environment.get("DIB_LOCKFILES") or str(store / "cache" / "lockfiles"),
+        elements_path=f"{user_path}:{shipped}" if user_path else shipped,
+        tools=str(resources.tools_directory()),
+    )
+
+
+def warnings_of(sources: Sources, *, names: re.Pattern[str]) -> tuple[str, ...]:
+    """Tell what DIB would pass over in silence: overridden elements, hooks that will not run."""
+    found = [
+        f'element "{element.name}" of {element.path} hides that of {overridden}'
+        for element in sources.elements
+        for overridden in element.overrides
+    ]
+    for phase in Phase:
+        found += [
+            f'"{ignored.file.path}" of element "{ignored.file.element}" will not run: '
+            f"{ignored.reason.value}"
+            for ignored in sources.tree.ignored(phase, names=names)
+            if ignored.reason is not Reason.DATA
+        ]
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """Tokens of freshness, kept as records of the store."""
+
+    store: LayerStore
+
+    def token(self, element: str) -> Token | None:
+        """Give the token last used; None if there is none."""
+        value = self.store.read(RecordKind.FRESHNESS, element)
+        try:
+            return Token(**value) if value else None
+        except TypeError:
+            return None
+
+    def keep(self, element: str, token: Token) -> None:
+        """Keep a token for later builds."""
+        self.store.write(RecordKind.FRESHNESS, element, dataclasses.asdict(token))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

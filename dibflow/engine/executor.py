@@ -1,0 +1,395 @@
+"""Carry out one step of a plan: look for it in the store, else run it and commit what it changed.
+
+The order of things is what makes a build resumable: a step's record is written last, when its layer
+is durable, so that a record never promises more than there is. A step that fails or is interrupted
+leaves nothing but its log: the next try starts from a clean copy of what the step found.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dibflow.engine import acts
+from dibflow.engine.failure import hook_failed
+from dibflow.engine.journal import Happening, Journal
+from dibflow.errors import DibflowError, StepError, StoreFull
+from dibflow.linux import MountFlag
+from dibflow.planning.phases import Phase
+from dibflow.planning.plan import Plan, Step, StepKind
+from dibflow.planning.planner import (
+    CLEAN_UP,
+    EXTRA_PACKAGES,
+    FINISH_ROOT,
+    PREPARE_ROOT,
+    SETTLE_HOOKS,
+)
+from dibflow.planning.resolve import ResolvedDefinition
+from dibflow.planning.sizes import image_size_kib
+from dibflow.planning.variables import IN_TARGET, TARGET, TREE, HostPaths, phase_variables
+from dibflow.sandbox import mountinfo
+from dibflow.sandbox.mountinfo import HookMount
+from dibflow.sandbox.run import Sandbox
+from dibflow.sandbox.spec import (
+    Act,
+    Mount,
+    Outcome,
+    Program,
+    SandboxSpec,
+    bind,
+    hook_mount_again,
+    overlay,
+    read_only_bind,
+)
+from dibflow.store.locks import key_lock
+from dibflow.store.records import StepRecord
+from dibflow.store.store import LayerStore, RecordKind, Staging, free_mib, store_errors
+
+_ENDS_MOUNTS = frozenset({FINISH_ROOT, CLEAN_UP})
+"""Acts before which every mount of a hook is taken down, for good."""
+
+_NO_ROOM_MIB = 4
+"""A hook that fails with less than this left in the store has most likely failed for that."""
+
+_BASH_OWN = frozenset({"_", "SHLVL", "PWD", "OLDPWD"})
+"""Variables that bash sets for itself: not something environment.d exported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """Runs steps of one plan.
+
+    `engine` is the environment of `engine_variables`; `folder` the caller's current folder, which
+    is that of the hooks outside the target.
+    """
+
+    plan: Plan
+    definition: ResolvedDefinition
+    store: LayerStore
+    sandbox: Sandbox
+    engine: Mapping[str, str]
+    paths: HostPaths
+    folder: str
+    journal: Journal
+
+    def run(self, step: Step, *, on_wait: Callable[[str], None] = lambda _: None) -> StepRecord:
+        """Give the record of `step`, running it only if neither key is known to the store.
+
+        Another process running the same step is waited for (`on_wait` is told who), and its result
+        taken. Raises HookFailed, StepError, StoreError, HostError.
+        """
+        with key_lock(self.store.root / "locks", step.key, on_wait=on_wait):
+            record = self.store.finished(step.key)
+            if record is not None:
+                return record
+            return self._run_locked(step)
+
+    def _run_locked(self, step: Step) -> StepRecord:
+        before = self.record_before(step)
+        stack = before.stack if before else ()
+        environment = self.environment(step)
+        content_key = step.content_key(stack, environment)
+        known = self.store.known_content(content_key)
+        if known is not None:
+            record = replace(
+                known,
+                key=step.key,
+                title=step.title,
+                stack=(*stack, known.layer) if known.layer else stack,
+                reused=True,
+            )
+            self.store.write_step(record)
+            self.journal.note(step, Happening.REUSED, size_bytes=record.size_bytes)
+            return record
+        record = self._build(step, before, environment, content_key)
+        self.journal.note(
+            step, Happening.BUILT, seconds=record.seconds, size_bytes=record.size_bytes
+        )
+        return record
+
+    def record_before(self, step: Step) -> StepRecord | None:
+        """Give the record of the step that `step` builds on; StepError if that is not done."""
+        earlier = self.plan.before(step)
+        if earlier is None:
+            return None
+        record = self.store.finished(earlier.key)
+        if record is None:
+            raise StepError(
+                f'running {step.title}: the step before it, {earlier.title}, is not in the store "'
+                f'{self.store.root}"',
+                hint="give the same command again: it makes what is missing",
+            )
+        return record
+
+    def phase_environment(self, step: Step) -> dict[str, str]:
+        """Give the environment that the phase of `step` starts from, before ``environment.d``."""
+        if step.phase is None:
+            # Acts that run a program do so inside the target, as `install-packages` does.
+            return phase_variables(Phase.INSTALL, self.engine, self.paths)
+        variables = phase_variables(step.phase, self.engine, self.paths)
+        if step.phase >= Phase.BLOCK_DEVICE:
+            variables["DIB_IMAGE_SIZE"] = str(self.image_size_kib())
+        return variables
+
+    def environment(self, step: Step) -> dict[str, str]:
+        """Give the environment of `step`'s program: the phase's, as ``environment.d`` left it."""
+        variables = self.phase_environment(step)
+        if step.kind is not StepKind.HOOK:
+            return variables
+        evaluated = next(
+            other
+            for other in self.plan.steps
+            if other.kind is StepKind.ENVIRONMENT and other.phase is step.phase
+        )
+        record = self.store.finished(evaluated.key)
+        for name, value in (record.environment if record else {}).items():
+            if value is None:
+                variables.pop(name, None)
+            else:
+                variables[name] = value
+        return variables
+
+    def image_size_kib(self) -> int:
+        """Give the size of the root filesystem, once the tree's has been measured."""
+        measured = next(step for step in self.plan.steps if step.name == FINISH_ROOT)
+        record = self.store.finished(measured.key)
+        if record is None:
+            raise StepError("sizing the image: its tree has not been measured yet")
+        return image_size_kib(
+            record.data["used_kib"],
+            self.definition,
+            filesystem=self.engine["DIB_ROOT_FSTYPE"],
+        )
+
+    def _build(
+        self,
+        step: Step,
+        before: StepRecord | None,
+        environment: Mapping[str, str],
+        content_key: str,
+    ) -> StepRecord:
+        stack = before.stack if before else ()
+        lowers = self.lowers(stack)
+        log = self.new_log(step)
+        self.journal.note(step, Happening.STARTED, text=str(log))
+        started = time.monotonic()
+        with self.store.stage() as staging:
+            spec = self.spec(step, before, environment, lowers, staging, log=log)
+            outcome = self.sandbox.run(spec)
+            if outcome.status != 0:
+                self.journal.note(step, Happening.FAILED, text=str(log))
+                raise self._failed(step, outcome.status, log)
+            _take_resolver_out(staging.diff, lowers)
+            layer = self.store.commit(staging, over=lowers)
+        record = StepRecord(
+            key=step.key,
+            content_key=content_key,
+            title=step.title,
+            layer=layer.id,
+            stack=(*stack, layer.id) if layer.id else stack,
+            mounts=() if step.name in _ENDS_MOUNTS else _mounts(outcome),
+            environment=_exported(outcome, environment)
+            if step.kind is StepKind.ENVIRONMENT
+            else {},
+            data=outcome.data if step.kind is StepKind.ACT else None,
+            seconds=round(time.monotonic() - started, 3),
+            size_bytes=layer.size_bytes,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            log=str(log.relative_to(self.store.root)),
+        )
+        self.store.write_step(record)
+        return record
+
+    def _failed(self, step: Step, status: int, log: Path) -> DibflowError:
+        free = free_mib(self.store.root)
+        if free < _NO_ROOM_MIB:
+            return StoreFull(
+                f'running {step.title}: it ended with status {status} and the store "'
+                f'{self.store.root}" has {free} MiB left; its log: {log}',
+                hint="make room, or name another store with --store or DIBFLOW_STORE; what is "
+                "finished is kept, the same command goes on from this hook",
+            )
+        return hook_failed(step, status=status, log=log, store=self.store.root)
+
+    def lowers(self, stack: Sequence[str]) -> tuple[Path, ...]:
+        """Give the folders to mount for a stack, top first, the hooks tree as the base.
+
+        The hooks tree is in no key: what a step takes from it is among its named inputs.
+        """
+        base = self.store.read(RecordKind.CONTENT, tree_record(self.plan.tree))
+        if base is None:
+            raise StepError("mounting the layers: the hooks tree is not in the store")
+        return (*self.store.lowers(stack), *self.store.lowers([base["layer"]]))
+
+    def new_log(self, step: Step) -> Path:
+        """Give the path of the log of a new try of `step`."""
+        folder = self.store.root / "logs" / step.key
+        with store_errors("opening a log", self.store.root):
+            folder.mkdir(exist_ok=True)
+            number = max((int(log.stem) for log in folder.glob("*.log")), default=0) + 1
+            log = folder / f"{number}.log"
+            log.touch()
+        return log
+
+    def spec(
+        self,
+        step: Step,
+        before: StepRecord | None,
+        environment: Mapping[str, str],
+        lowers: Sequence[Path],
+        staging: Staging,
+        *,
+        log: Path | None,
+    ) -> SandboxSpec:
+        """Describe the sandbox of `step`: what it shows and what it starts."""
+        root = self.store.root
+        build = self.paths.build_folder
+        mounts = before.mounts if before and step.name not in _ENDS_MOUNTS else ()
+        return SandboxSpec(
+            start=root,
+            root=overlay(
+                lowers=[str(lower.relative_to(root)) for lower in lowers],
+                upper=str(staging.diff.relative_to(root)),
+                work=str(staging.work.relative_to(root)),
+                target=build,
+            ),
+            program=self._program(step, environment),
+            log=log,
+            prepare=functools.partial(acts.show_resolver, content=_host_resolver()),
+            hook_mounts=tuple(
+                again
+                for mount in mounts
+                for again in hook_mount_again(HookMount(**mount), build_folder=build)
+            ),
+            kernel=kernel_mounts(step, build),
+            build_folder=build,
+        )
+
+    def _program(self, step: Step, environment: Mapping[str, str]) -> Program | Act:
+        parameters = dict(step.parameters)
+        build = self.paths.build_folder
+        target = f"{build}/{TARGET}"
+        if step.name == PREPARE_ROOT:
+            install_type = parameters["install_type"]
+            return Act(functools.partial(acts.prepare_root, install_type=install_type))
+        if step.name == SETTLE_HOOKS:
+            return Act(acts.settle_hooks)
+        if step.name == FINISH_ROOT:
+            return Act(functools.partial(acts.finish_root, fstab=parameters["fstab"]))
+        if step.name == CLEAN_UP:
+            return Act(acts.clean_up)
+        if step.name == EXTRA_PACKAGES:
+            words = parameters["packages"].split()
+            script = 'exec install-packages "$@"'
+            return Program(("/bin/bash", "-c", script, "bash", *words), environment, root=target)
+        assert step.phase is not None  # noqa: S101 - hooks and environments have one
+        inside = step.phase.inside
+        tree = IN_TARGET if inside else f"{build}/{TREE}"
+        if step.kind is StepKind.HOOK:
+            arguments: tuple[str, ...] = (f"{tree}/{step.phase.directory}/{step.name}",)
+        else:
+            script = f"{evaluation(tree)}exec cat /proc/self/environ >&3"
+            arguments = ("/bin/bash", "-c", script)
+        return Program(
+            arguments,
+            environment,
+            folder="/" if inside else self.folder,
+            root=target if inside else "/",
+        )
+
+
+def tree_record(tree: str) -> str:
+    """Name the record that says which layer holds a merged hooks tree."""
+    return f"tree-{tree}"
+
+
+def evaluation(tree: str) -> str:
+    """Give the bash script that sources ``environment.d`` in byte order.
+
+    The list is taken when it runs: hooks and the engine add files to it during a build.
+    """
+    folder = shlex.quote(f"{tree}/environment.d")
+    return f"""set -ue -o pipefail
+[[ ${{DIB_DEBUG_TRACE:-0}} == 0 ]] || set -x
+for _dibflow_file in {folder}/*; do
+    if [[ -f ${{_dibflow_file}} && ${{_dibflow_file##*/}} =~ ^[0-9A-Za-z_.-]+$ ]]; then
+        source "${{_dibflow_file}}"
+    fi
+done
+"""
+
+
+def kernel_mounts(step: Step, build: str) -> tuple[Mount, ...]:
+    """Describe what the kernel shows in the target while `step` runs; none for most acts.
+
+    The target has its own devpts, with the options of the host's, and sysfs read-only, by which
+    packages tell that they are not on a running machine.
+    """
+    program = step.phase is not None or step.name == EXTRA_PACKAGES
+    if not program or step.phase is Phase.ROOT:
+        return ()
+    target = f"{build}/{TARGET}"
+    mounts = [
+        Mount("proc", "proc", f"{target}/proc"),
+        bind("/dev", f"{target}/dev"),
+        Mount("devpts", "devpts", f"{target}/dev/pts", options=_devpts_options()),
+        Mount("sysfs", "sysfs", f"{target}/sys", MountFlag.RDONLY),
+    ]
+    if step.phase is not None and step.phase.inside:
+        mounts += read_only_bind(f"{build}/{TREE}", f"{target}{IN_TARGET}")
+    return tuple(mounts)
+
+
+def _devpts_options() -> str:
+    table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    for entry in mountinfo.parse(table):
+        if entry.mount_point == "/dev/pts" and entry.fstype == "devpts":
+            options = [
+                option for option in entry.super_options.split(",") if option not in {"rw", "ro"}
+            ]
+            return ",".join(options)
+    return "mode=600,ptmxmode=000"
+
+
+def _host_resolver() -> bytes:
+    """Give the host's resolv.conf, which stands in the target while a hook runs; may be empty."""
+    try:
+        return Path("/etc/resolv.conf").read_bytes()
+    except OSError:
+        return b""
+
+
+def _take_resolver_out(diff: Path, lowers: Sequence[Path]) -> None:
+    """Remove the resolver that was shown to a hook from its layer, if the hook left it alone."""
+    name = Path(TARGET, "etc", "resolv.conf")
+    below = next((lower / name for lower in lowers if os.path.lexists(lower / name)), None)
+    shown = below is not None and acts.is_placeholder(below)
+    if shown and acts.is_regular(diff / name) and (diff / name).read_bytes() == _host_resolver():
+        (diff / name).unlink()
+
+
+def _mounts(outcome: Outcome) -> tuple[dict[str, object], ...]:
+    return tuple(asdict(mount) for mount in outcome.mounts)
+
+
+def _exported(outcome: Outcome, before: Mapping[str, str]) -> dict[str, str | None]:
+    """Tell what environment.d changed: new values, and None for what it removed."""
+    assert isinstance(outcome.data, bytes)  # noqa: S101 - the evaluation ends by writing it
+    after = {}
+    for entry in outcome.data.decode(errors="surrogateescape").split("\0"):
+        name, equals, value = entry.partition("=")
+        if equals:
+            after[name] = value
+    changed: dict[str, str | None] = {
+        name: value
+        for name, value in after.items()
+        if name not in _BASH_OWN and before.get(name) != value
+    }
+    changed |= {name: None for name in before if name not in after and name not in _BASH_OWN}
+    return changed

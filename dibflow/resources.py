@@ -1,0 +1,27 @@
+"""Where the data that dibflow ships lies: the only way to reach it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_DATA = Path(__file__).parent / "data"
+
+
+def elements_directory() -> Path:
+    """Give the folder of shipped elements, resolved: element names come from resolved paths."""
+    return (_DATA / "elements").resolve()
+
+
+def config_directory() -> Path:
+    """Give the folder of shipped configuration."""
+    return (_DATA / "config").resolve()
+
+
+def library_directory() -> Path:
+    """Give the folder of shell functions that hooks find as ``$_LIB``."""
+    return _DATA / "lib"
+
+
+def tools_directory() -> Path:
+    """Give the folder of programs that stand in for those a host lacks, last on hooks' PATH."""
+    return _DATA / "tools"
