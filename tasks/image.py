@@ -1,0 +1,140 @@
+"""``luigi --module dibflow BuildImage``: one image, from elements or a definition file."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import luigi
+
+from dibflow.engine import making
+from dibflow.engine.build import Build, BuildRequest
+from dibflow.errors import DibflowError, UsageError
+from dibflow.planning.definition import ImageDefinition
+from dibflow.planning.imagefile import read_image_file
+from dibflow.store.location import store_location
+from dibflow.tasks.interrupts import stop_cleanly
+from dibflow.tasks.opening import plan_build
+from dibflow.tasks.settings import store_setting, under_luigi_command
+from dibflow.tasks.steps import BuildTask, failure_text, phase_tasks, step_task
+
+
+class BuildImage(luigi.Task):
+    """Build an image and write its outputs; what is finished already is not done again."""
+
+    elements: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="element names, separated by commas"
+    )
+    name: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="path of the outputs without extension (default: image)"
+    )
+    types: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="output types, separated by commas (default: qcow2)"
+    )
+    image: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="definition file (YAML) instead of elements"
+    )
+    arch: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="architecture (default: this machine's)"
+    )
+    packages: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="extra packages, separated by commas"
+    )
+    skip_base: luigi.BoolParameter = luigi.BoolParameter(
+        description="leave the element base out, as -n does"
+    )
+    store: luigi.Parameter[str] = luigi.Parameter(
+        default="", significant=False, description="folder of the store"
+    )
+    refresh: luigi.BoolParameter = luigi.BoolParameter(
+        significant=False, description="take everything downloaded as stale"
+    )
+    offline: luigi.BoolParameter = luigi.BoolParameter(
+        significant=False, description="ask no mirror anything"
+    )
+
+    @functools.cached_property
+    def build(self) -> Build:
+        """The build, planned when first asked for.
+
+        Under the luigi command a person's mistake ends it here: one message, no traceback.
+        """
+        try:
+            return plan_build(self._request())
+        except DibflowError as error:
+            if not under_luigi_command():
+                raise
+            print(f"dibflow: {error}", file=sys.stderr)  # noqa: T201 - luigi has no other way
+            raise SystemExit(error.exit_status) from None
+
+    def _request(self) -> BuildRequest:
+        return BuildRequest(
+            definition=self._definition(),
+            store=store_location(
+                self.store, os.environ, setting=store_setting(), uid=os.geteuid()
+            ),
+            folder=Path.cwd(),
+            environment=dict(os.environ),
+            refresh=self.refresh,
+        )
+
+    def _definition(self) -> ImageDefinition:
+        if bool(self.image) == bool(self.elements):
+            found = "both" if self.image else "neither"
+            raise UsageError(
+                f"BuildImage takes either --elements or --image, found {found}",
+                hint="for example: luigi --module dibflow BuildImage --elements debian-minimal",
+            )
+        if not self.image:
+            return ImageDefinition(
+                elements=_words(self.elements),
+                name=self.name or "image",
+                types=_words(self.types) or ("qcow2",),
+                arch=self.arch or None,
+                packages=_words(self.packages),
+                skip_base=self.skip_base,
+                offline=self.offline,
+            )
+        definitions = read_image_file(Path(self.image))
+        chosen = [one for one in definitions if not self.name or one.name == self.name]
+        if len(chosen) != 1:
+            names = ", ".join(one.name for one in definitions)
+            raise UsageError(
+                f'"{self.image}" describes {len(definitions)} images: {names}',
+                hint="choose one with --name",
+            )
+        return chosen[0]
+
+    def requires(self) -> list[BuildTask]:
+        """Give the phases and outputs of the plan."""
+        build = self.build
+        build.begin()
+        stop_cleanly(build)
+        outputs = [step_task(build, step) for step in build.plan.outputs]
+        return [*phase_tasks(build), *outputs]
+
+    def complete(self) -> bool:
+        """Tell whether the last run ended well and nothing has changed since: one check."""
+        return self.build.is_finished()
+
+    def run(self) -> Iterator[list[BuildTask]]:
+        """Go on with what extra-data.d has changed in the plan, then write what stands beside."""
+        build = self.build.settled()
+        if build is not self.build:
+            build.begin()
+            yield [step_task(build, step) for step in build.plan.outputs]
+        making.finish(build)
+        tell: Callable[[str], None] | None = getattr(self, "set_status_message", None)
+        if tell is not None:
+            tell(f"built {', '.join(build.definition.types)} of {build.stem()}")
+
+    def on_failure(self, exception: BaseException) -> str:
+        """Give what the scheduler shows of a failure."""
+        return failure_text(self, exception)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
