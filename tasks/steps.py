@@ -20,6 +20,7 @@ from dibflow.planning.phases import Phase as PhaseName
 from dibflow.planning.plan import Step, StepKind
 from dibflow.planning.planner import SETTLE_HOOKS
 from dibflow.store.records import StepRecord
+from dibflow.tasks.interrupts import interruptible
 from dibflow.tasks.opening import open_build
 from dibflow.wording import human_bytes, human_seconds
 
@@ -132,7 +133,9 @@ class StepTask(BuildTask):
         if track is not None:
             track(f"file://{log}")
         self.tell(f"{place}: running", 100 * (step.number - 1) // total)
-        self.tell(f"{place}: {self.carry_out()}", 100 * step.number // total)
+        with interruptible():
+            gave = self.carry_out()
+        self.tell(f"{place}: {gave}", 100 * step.number // total)
 
     def carry_out(self) -> str:
         """Run the step and say in a few words what it gave."""
