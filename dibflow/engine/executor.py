@@ -32,7 +32,14 @@ from dibflow.planning.planner import (
 )
 from dibflow.planning.resolve import ResolvedDefinition
 from dibflow.planning.sizes import image_size_kib
-from dibflow.planning.variables import IN_TARGET, TARGET, TREE, HostPaths, phase_variables
+from dibflow.planning.variables import (
+    IN_TARGET,
+    SCRATCH,
+    TARGET,
+    TREE,
+    HostPaths,
+    phase_variables,
+)
 from dibflow.sandbox import mountinfo
 from dibflow.sandbox.mountinfo import HookMount
 from dibflow.sandbox.run import Sandbox
@@ -140,6 +147,10 @@ class Executor:
     def environment(self, step: Step) -> dict[str, str]:
         """Give the environment of `step`'s program: the phase's, as ``environment.d`` left it."""
         variables = self.phase_environment(step)
+        if step.kind is StepKind.ENVIRONMENT and step.phase and not step.phase.inside:
+            # A file that environment.d makes with mktemp must be there for every hook of the phase,
+            # in a later run too: so it is made in the layers, and hooks are given its path.
+            variables["TMPDIR"] = f"{self.paths.build_folder}/{SCRATCH}"
         if step.kind is not StepKind.HOOK:
             return variables
         evaluated = next(

@@ -109,7 +109,6 @@ def engine_variables(
             "TMP_HOOKS_PATH": f"{paths.build_folder}/{TREE}",
             "TMP_IMAGE_DIR": f"{paths.build_folder}/image",
             "TMP_MOUNT_PATH": f"{paths.build_folder}/{TARGET}",
-            "TMPDIR": f"{paths.build_folder}/{SCRATCH}",
             "_LIB": paths.library,
             "BASH_FUNC_die%%": _DIE,
             "BASH_FUNC_get_image_element_array%%": f'() {{ echo "{array} "; }}',
