@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from dibflow.engine.freshness import Clock, Freshness, Token
 from dibflow.engine.hooktree import stage_tree, staged_tree, tree_digest
 from dibflow.engine.journal import Journal
 from dibflow.engine.outputs import OutputFile
+from dibflow.errors import ElementError
 from dibflow.planning.definition import ImageDefinition
 from dibflow.planning.element import Element, ElementPath, search_path
 from dibflow.planning.expansion import command_line_elements, expand
@@ -88,8 +89,20 @@ def read_sources(
         skip_base=definition.skip_base,
     )
     elements = expand(names, offered)
+    _refuse_partitions(elements)
     tree = merge_elements(elements)
     return Sources(elements=elements, tree=tree, digest=tree_digest(tree))
+
+
+def _refuse_partitions(elements: Sequence[Element]) -> None:
+    """Raise ElementError for elements that ask for a partitioned disk: there is no stage for it."""
+    for element in elements:
+        if "block-device" in element.provides:
+            raise ElementError(
+                f'element "{element.name}" ({element.path}) asks for a partitioned disk, which '
+                "dibflow does not make yet",
+                hint="leave it out (and vm): the image is one ext4 filesystem without partitions",
+            )
 
 
 class State:
@@ -140,6 +153,9 @@ class Build:
 
     def begin(self) -> None:
         """Pin the plan: from now on the build is unfinished, and asking again goes on with it."""
+        paths = self.executor.paths
+        for folder in (paths.image_cache, paths.lock_files):
+            Path(folder).mkdir(parents=True, exist_ok=True)
         known = self.record()
         plan = self.plan.to_json()
         if known.get("state") == State.UNFINISHED and known.get("plan") == plan:

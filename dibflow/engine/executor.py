@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dibflow.engine import acts
+from dibflow.engine import acts, caches
 from dibflow.engine.failure import hook_failed
 from dibflow.engine.journal import Happening, Journal
 from dibflow.errors import DibflowError, StepError, StoreFull
@@ -48,6 +48,7 @@ from dibflow.sandbox.spec import (
     Mount,
     Outcome,
     Program,
+    Remade,
     SandboxSpec,
     bind,
     hook_mount_again,
@@ -193,6 +194,7 @@ class Executor:
         with self.store.stage() as staging:
             spec = self.spec(step, before, environment, lowers, staging, log=log)
             outcome = self.sandbox.run(spec)
+            caches.give_back(staging, [again.record for again in spec.hook_mounts])
             if outcome.status != 0:
                 self.journal.note(step, Happening.FAILED, text=str(log))
                 raise self._failed(step, outcome.status, log)
@@ -274,13 +276,19 @@ class Executor:
             log=log,
             prepare=functools.partial(acts.show_resolver, content=_host_resolver()),
             hook_mounts=tuple(
-                again
-                for mount in mounts
-                for again in hook_mount_again(HookMount(**mount), build_folder=build)
+                self._again(HookMount(**mount), staging, number)
+                for number, mount in enumerate(mounts)
             ),
             kernel=kernel_mounts(step, build),
             build_folder=build,
         )
+
+    def _again(self, record: HookMount, staging: Staging, number: int) -> Remade:
+        """Describe how to make a hook's mount again; a shared cache is shown through an overlay."""
+        build = self.paths.build_folder
+        if caches.is_shared(record, self.paths.image_cache):
+            return caches.shown(record, caches.folder(staging, number), build_folder=build)
+        return hook_mount_again(record, build_folder=build)
 
     def _program(self, step: Step, environment: Mapping[str, str]) -> Program | Act:
         parameters = dict(step.parameters)

@@ -6,7 +6,7 @@ Source: proc_pid_mountinfo(5); Linux, Documentation/filesystems/proc.rst, sectio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -76,11 +76,16 @@ def below(entries: Iterable[MountEntry], folder: str) -> tuple[MountEntry, ...]:
 
 
 def hook_mounts(
-    entries: Sequence[MountEntry], *, build_folder: str, own: Iterable[int]
+    entries: Sequence[MountEntry],
+    *,
+    build_folder: str,
+    own: Iterable[int],
+    remade: Mapping[int, HookMount],
 ) -> tuple[HookMount, ...]:
     """Describe the mounts below `build_folder` that are not the engine's `own` (mount ids).
 
-    The order is the kernel's, so making them again in order works. A bind mount is told by the
+    Those in `remade` (by mount id) were made again for this run and keep their description. The
+    order is the kernel's, so making them again in order works. A bind mount is told by the
     filesystem it shows being mounted elsewhere too, or by showing less than a whole filesystem.
     """
     engine = set(own)
@@ -92,6 +97,9 @@ def hook_mounts(
     found = []
     for entry in below(entries, build_folder):
         if entry.mount_id in engine:
+            continue
+        if entry.mount_id in remade:
+            found.append(remade[entry.mount_id])
             continue
         target = str(PurePosixPath(entry.mount_point).relative_to(build_folder))
         read_only = "ro" in entry.options.split(",")

@@ -202,8 +202,8 @@ def _init(spec: SandboxSpec, go: int, writer: int, log: int | None, capture: int
     caller_folder = _current_folder()
     os.chdir(spec.start)
     _make_mounts(spec)
-    own = [entry.mount_id for entry in below(_mount_table(), spec.build_folder)]
-    own_hook_mounts = len(spec.hook_mounts)
+    made = below(_mount_table(), spec.build_folder)
+    remade = _remade(spec, made)
     if spec.prepare is not None:
         spec.prepare(build)
     os.chdir(caller_folder)
@@ -220,12 +220,11 @@ def _init(spec: SandboxSpec, go: int, writer: int, log: int | None, capture: int
             _start(spec.program, log=log, capture=capture, interactive=spec.interactive)
         status = _wait_for(program)
     stopped = _kill_the_rest()
-    # The mounts of earlier hooks are made first, right after the root: theirs are the first ids.
-    remade = set(own[:own_hook_mounts])
     left = hook_mounts(
         _mount_table(),
         build_folder=spec.build_folder,
-        own=[mount_id for mount_id in own if mount_id not in remade],
+        own=[entry.mount_id for entry in made if entry.mount_id not in remade],
+        remade=remade,
     )
     os.chdir("/")
     _detach_loops(build.stat().st_dev)
@@ -239,6 +238,16 @@ def _init(spec: SandboxSpec, go: int, writer: int, log: int | None, capture: int
             "data": data,
         },
     )
+
+
+def _remade(spec: SandboxSpec, made: Iterable[MountEntry]) -> dict[int, HookMount]:
+    """Tell which of the mounts `made` stand for those of earlier hooks, by mount id."""
+    targets = {f"{spec.build_folder}/{again.record.target}": again for again in spec.hook_mounts}
+    return {
+        entry.mount_id: targets[entry.mount_point].record
+        for entry in made
+        if entry.mount_point in targets
+    }
 
 
 def _current_folder() -> str:
@@ -259,18 +268,20 @@ def _make_mounts(spec: SandboxSpec) -> None:
     _mount(Mount("", "none", "/", flags))
     _mount(Mount("proc", "proc", "/proc"))
     _mount(spec.root)
-    for mount in spec.hook_mounts:
-        if mount.flags & linux.MountFlag.BIND and not mount.flags & linux.MountFlag.REMOUNT:
-            _make_bind_source(mount)
-        _mount(mount)
+    for again in spec.hook_mounts:
+        _make_bind_source(again.record, spec.build_folder)
+        for mount in again.mounts:
+            _mount(mount)
     for mount in spec.kernel:
         _mount(mount)
 
 
-def _make_bind_source(mount: Mount) -> None:
+def _make_bind_source(record: HookMount, build_folder: str) -> None:
     """Make the folder again that an earlier hook bound: a cache that was cleared meanwhile."""
-    if not os.path.lexists(mount.source) and Path(mount.target).is_dir():
-        os.makedirs(mount.source)  # noqa: PTH103 - the mode of a cache folder is its owner's umask
+    if record.fstype or os.path.lexists(record.source):
+        return
+    if Path(build_folder, record.target).is_dir():
+        Path(record.source).mkdir(parents=True)
 
 
 def _mount(mount: Mount) -> None:

@@ -79,15 +79,23 @@ def read_only_bind(source: str, target: str) -> tuple[Mount, Mount]:
     return bind(source, target), Mount("", "none", target, again)
 
 
-def hook_mount_again(mount: HookMount, *, build_folder: str) -> tuple[Mount, ...]:
-    """Describe how to make a mount again that an earlier hook left."""
-    target = f"{build_folder}/{mount.target}"
-    if mount.fstype:
-        flags = MountFlag.RDONLY if mount.read_only else MountFlag.NONE
-        return (Mount(mount.fstype, mount.source, target, flags),)
-    if mount.read_only:
-        return read_only_bind(mount.source, target)
-    return (bind(mount.source, target),)
+@dataclass(frozen=True, slots=True)
+class Remade:
+    """A mount that an earlier hook left, and the calls that make it again."""
+
+    record: HookMount
+    mounts: tuple[Mount, ...]
+
+
+def hook_mount_again(record: HookMount, *, build_folder: str) -> Remade:
+    """Describe how to make a mount again as the hook made it."""
+    target = f"{build_folder}/{record.target}"
+    if record.fstype:
+        flags = MountFlag.RDONLY if record.read_only else MountFlag.NONE
+        return Remade(record, (Mount(record.fstype, record.source, target, flags),))
+    if record.read_only:
+        return Remade(record, read_only_bind(record.source, target))
+    return Remade(record, (bind(record.source, target),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,7 @@ class SandboxSpec:
     program: Program | Act
     log: Path | None
     prepare: Callable[[Path], None] | None = None
-    hook_mounts: tuple[Mount, ...] = ()
+    hook_mounts: tuple[Remade, ...] = ()
     kernel: tuple[Mount, ...] = ()
     interactive: bool = False
     build_folder: str = BUILD_FOLDER
