@@ -55,6 +55,9 @@ class BuildImage(luigi.Task):
     offline: luigi.BoolParameter = luigi.BoolParameter(
         significant=False, description="ask no mirror anything"
     )
+    strict_inputs: luigi.BoolParameter = luigi.BoolParameter(
+        significant=False, description="hide from hooks each variable that is not in their keys"
+    )
 
     @functools.cached_property
     def build(self) -> Build:
@@ -79,6 +82,7 @@ class BuildImage(luigi.Task):
             folder=Path.cwd(),
             environment=dict(os.environ),
             refresh=self.refresh,
+            strict_inputs=self.strict_inputs,
         )
 
     def _definition(self) -> ImageDefinition:

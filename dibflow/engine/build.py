@@ -48,7 +48,8 @@ class BuildRequest:
     """What a person asked for, where, and with which environment.
 
     `folder` is the caller's current folder: relative output names and the hooks outside the target
-    start there. `refresh` takes everything downloaded as stale.
+    start there. `refresh` takes everything downloaded as stale. `strict_inputs` hides from hooks what
+    is not in their keys.
     """
 
     definition: ImageDefinition
@@ -56,6 +57,7 @@ class BuildRequest:
     folder: Path
     environment: Mapping[str, str]
     refresh: bool = False
+    strict_inputs: bool = False
 
     @property
     def identity(self) -> str:
@@ -324,6 +326,7 @@ def prepare(
             paths=paths,
             folder=str(request.folder),
             journal=journal,
+            strict=request.strict_inputs,
         ),
         store=store,
     )

@@ -33,6 +33,7 @@ from dibflow.planning.planner import (
 from dibflow.planning.resolve import ResolvedDefinition
 from dibflow.planning.sizes import image_size_kib
 from dibflow.planning.variables import (
+    HOST_ONLY,
     IN_TARGET,
     SCRATCH,
     TARGET,
@@ -74,7 +75,9 @@ class Executor:
     """Runs steps of one plan.
 
     `engine` is the environment of `engine_variables`; `folder` the caller's current folder, which
-    is that of the hooks outside the target.
+    is that of the hooks outside the target. `strict` hides from a hook every variable that is
+    neither in its key nor the machine's own: what a hook needs and its text does not name is then
+    missing, and not just missed.
     """
 
     plan: Plan
@@ -85,6 +88,7 @@ class Executor:
     paths: HostPaths
     folder: str
     journal: Journal
+    strict: bool = False
 
     def run(self, step: Step, *, on_wait: Callable[[str], None] = lambda _: None) -> StepRecord:
         """Give the record of `step`, running it only if neither key is known to the store.
@@ -165,6 +169,9 @@ class Executor:
                 variables.pop(name, None)
             else:
                 variables[name] = value
+        if self.strict:
+            shown = {*step.names.of(variables, without=HOST_ONLY), *HOST_ONLY, "LC_ALL"}
+            variables = {name: value for name, value in variables.items() if name in shown}
         return variables
 
     def image_size_kib(self) -> int:
