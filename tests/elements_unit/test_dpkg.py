@@ -1,0 +1,150 @@
+"""What the hooks and the program of dpkg do to a root, and that they may run twice."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .running import Run, Stub
+
+INSTALL_PACKAGES = "dpkg/bin/install-packages"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    for name in (
+        "sbin",
+        "usr/sbin",
+        "etc/dpkg/dpkg.cfg.d",
+        "etc/apt/apt.conf.d",
+        "etc/apt/trusted.gpg.d",
+    ):
+        (folder / name).mkdir(parents=True)
+    (folder / "var/lib/apt/lists/partial").mkdir(parents=True)
+    (folder / "sbin/start-stop-daemon").write_text("the real one")
+    return folder
+
+
+def hook(run: Run, root: Path, name: str, **variables: str) -> None:
+    done = run(f"dpkg/{name}", TARGET_ROOT=str(root), **variables)
+    assert done.returncode == 0, done.stderr
+
+
+def files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def test_daemons_blocked_twice_are_unblocked_whole(run: Run, root: Path) -> None:
+    before = files(root)
+
+    hook(run, root, "root.d/50-block-daemons")
+    hook(run, root, "root.d/50-block-daemons")
+    blocked = (root / "sbin/start-stop-daemon").read_text()
+    hook(run, root, "cleanup.d/40-unblock-daemons")
+    hook(run, root, "cleanup.d/40-unblock-daemons")
+
+    assert "doing nothing" in blocked
+    assert (root / "sbin/start-stop-daemon").read_text() == "the real one"
+    assert files(root) == before
+
+
+@pytest.mark.parametrize(
+    ("do", "undo"),
+    [
+        ("root.d/50-trim-dpkg", "cleanup.d/60-untrim-dpkg"),
+        ("root.d/50-build-with-http-cache", "cleanup.d/50-remove-img-build-proxy"),
+    ],
+)
+def test_what_concerns_only_the_build_is_undone(run: Run, root: Path, do: str, undo: str) -> None:
+    before = files(root)
+
+    hook(run, root, do, http_proxy="http://proxy.example:3128")
+    between = files(root)
+    hook(run, root, undo)
+
+    assert between != before
+    assert files(root) == before
+
+
+def test_keys_are_added_readable_for_everybody(run: Run, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "mine.asc").write_text("key")
+    (tmp_path / "keys" / "mine.asc").chmod(0o600)
+
+    hook(run, root, "root.d/09-apt-keyring", DIB_ADD_APT_KEYS=str(tmp_path / "keys"))
+
+    assert (root / "etc/apt/trusted.gpg.d/mine.asc").stat().st_mode & 0o777 == 0o644
+
+
+def test_translations_are_forgotten_and_other_lists_kept(run: Run, root: Path) -> None:
+    lists = root / "var/lib/apt/lists"
+    (lists / "x_i18n_Translation-en").touch()
+    (lists / "x_InRelease").touch()
+
+    hook(run, root, "root.d/50-block-apt-translations")
+
+    assert [file.name for file in files(lists)] == ["x_InRelease"]
+
+
+def test_the_manifest_is_json(run: Run, stub: Stub, tmp_path: Path) -> None:
+    lines = '    {"package": "a","arch": "all","version": "1","status": "ii "},\\n'
+    stub("dpkg-query", f"printf '{lines}{lines}'")
+
+    done = run(
+        "dpkg/finalise.d/99-write-dpkg-manifest",
+        IMAGE_NAME="out/demo",
+        DIB_MANIFEST_IMAGE_DIR=str(tmp_path),
+    )
+
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "dib-manifest-dpkg-demo").read_text())
+    assert (
+        manifest["packages"]
+        == [{"package": "a", "arch": "all", "version": "1", "status": "ii "}] * 2
+    )
+
+
+@pytest.fixture
+def apt(stub: Stub) -> None:
+    stub("mountpoint", "exit 1")
+    stub("apt-get", 'printf "%s %s\\n" "${DEBIAN_FRONTEND}" "${*##*--assume-yes }"')
+    stub("pkg-map", 'for name in "${@:3}"; do echo "$2-${name} more"; done')
+
+
+@pytest.mark.usefixtures("apt")
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["curl", "git  vim"], "install curl git vim"),
+        (["-e", "curl"], "remove curl"),
+        (["-u"], "dist-upgrade"),
+        (["-m", "web", "curl"], "install web-curl more"),
+    ],
+)
+def test_install_packages_runs_apt_once(run: Run, arguments: list[str], expected: str) -> None:
+    done = run(INSTALL_PACKAGES, *arguments)
+
+    assert done.stdout.split()[-len(expected.split()) :] == expected.split()
+    assert done.stdout.startswith("noninteractive ")
+
+
+@pytest.mark.usefixtures("apt")
+@pytest.mark.parametrize("arguments", [[], [""], ["-e"], ["-m", "web"]])
+def test_an_empty_list_is_no_error(run: Run, arguments: list[str]) -> None:
+    done = run(INSTALL_PACKAGES, *arguments)
+
+    assert done.returncode == 0
+    assert "no packages to" in done.stdout
+
+
+@pytest.mark.usefixtures("apt")
+def test_a_name_that_cannot_be_mapped_fails(run: Run, stub: Stub) -> None:
+    stub("pkg-map", "exit 1")
+
+    assert run(INSTALL_PACKAGES, "-m", "web", "curl").returncode == 1
