@@ -167,14 +167,14 @@ def test_what_a_named_file_names_counts_as_well() -> None:
     found = inputs_of(
         "tool",
         {
-            "far:bin/tool": "#!/bin/bash\necho $TOOL_VARIABLE\nhelper\n",
-            "far:bin/helper": "#!/bin/sh\necho $HELPER_VARIABLE; compgen -v\n",
+            "far:bin/tool": "#!/bin/bash\necho $TOOL_VARIABLE\ninner\n",
+            "far:bin/inner": "#!/bin/sh\necho $HELPER_VARIABLE; compgen -v\n",
         },
     )
 
-    assert found.files == ("bin/helper", "bin/tool")
+    assert found.files == ("bin/inner", "bin/tool")
     assert {"TOOL_VARIABLE", "HELPER_VARIABLE"} <= found.words
-    assert found.reason == 'uses "compgen -v" in bin/helper:2'
+    assert found.reason == 'uses "compgen -v" in bin/inner:2'
     assert found.everything
 
 
