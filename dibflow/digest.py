@@ -28,3 +28,8 @@ def digest_of_file(path: Path) -> str:
     """Give the full SHA-256 of a file's content, 64 hexadecimal characters."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_bytes(content: bytes) -> str:
+    """Give the full SHA-256 of `content`, 64 hexadecimal characters."""
+    return hashlib.sha256(content).hexdigest()

@@ -303,7 +303,7 @@ def prepare(
         elements=sources.elements,
         tree=expected,
         tree_digest=sources.digest,
-        inputs=TreeInputs(expected, sources.elements).of,
+        inputs=TreeInputs(expected, sources.elements, library=resources.library_directory()).of,
         engine=engine,
         paths=paths,
         fingerprints=tokens,
@@ -378,7 +378,7 @@ def host_paths(
 
 
 def warnings_of(sources: Sources, *, names: re.Pattern[str]) -> tuple[str, ...]:
-    """Tell what DIB would pass over in silence: overridden elements, hooks that will not run."""
+    """Tell what DIB passes over in silence: overridden elements, hooks that will not run."""
     found = [
         f'element "{element.name}" of {element.path} hides that of {overridden}'
         for element in sources.elements
