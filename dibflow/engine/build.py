@@ -48,8 +48,8 @@ class BuildRequest:
     """What a person asked for, where, and with which environment.
 
     `folder` is the caller's current folder: relative output names and the hooks outside the target
-    start there. `refresh` takes everything downloaded as stale. `strict_inputs` hides from hooks what
-    is not in their keys.
+    start there. `refresh` takes everything downloaded as stale. `strict_inputs` hides from hooks
+    what is not in their keys.
     """
 
     definition: ImageDefinition

@@ -26,8 +26,9 @@ def prune_unchanged_folders(diff: Path, lowers: Sequence[Path]) -> None:
             folder = Path(parent, name)
             if folder.is_symlink() or _OPAQUE in os.listxattr(folder, follow_symlinks=False):
                 continue
-            if any(True for _ in os.scandir(folder)):
-                continue
+            with os.scandir(folder) as entries:
+                if any(True for _ in entries):
+                    continue
             below = folder_below(lowers, folder.relative_to(diff))
             if below is not None and _same(folder, below):
                 folder.rmdir()

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import errno
+import logging
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from dibflow.errors import StoreError, StoreFull
+from dibflow.store.store import DirectoryStore, LayerStore, RecordKind, store_errors
+from tests.contracts.store import LayerStoreContract, damaged, record
+
+
+class TestDirectoryStore(LayerStoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> LayerStore:
+        return DirectoryStore(tmp_path / "store")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+def test_a_new_store_is_its_owners_alone(root: Path) -> None:
+    DirectoryStore(root)
+
+    assert root.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_store_of_a_newer_version_is_refused(root: Path) -> None:
+    DirectoryStore(root)
+    (root / "version").write_text("2\n")
+
+    with pytest.raises(StoreError, match=r"has version 2, this dibflow knows up to 1"):
+        DirectoryStore(root)
+
+
+def test_a_folder_of_other_things_is_refused(root: Path) -> None:
+    root.mkdir()
+    (root / "letter.txt").write_text("dear")
+
+    with pytest.raises(StoreError, match=r'the folder holds other things, as "letter.txt"'):
+        DirectoryStore(root)
+
+
+def test_a_file_is_refused(root: Path) -> None:
+    root.write_text("")
+
+    with pytest.raises(StoreError, match="it is not a folder"):
+        DirectoryStore(root)
+
+
+def test_a_version_that_is_no_number_is_refused(root: Path) -> None:
+    DirectoryStore(root)
+    (root / "version").write_text("zstd\n")
+
+    with pytest.raises(StoreError, match='its version file says "zstd"'):
+        DirectoryStore(root)
+
+
+def test_a_damaged_record_counts_as_absent(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = DirectoryStore(root)
+    store.write_step(record("k"))
+    damaged(root / "steps" / "k.json")
+
+    with caplog.at_level(logging.WARNING):
+        assert store.finished("k") is None
+
+    assert "is damaged and counts as absent" in caplog.text
+
+
+def test_no_room_is_said_with_what_to_do(root: Path) -> None:
+    root.mkdir()
+
+    with pytest.raises(StoreFull, match="no room left") as caught, store_errors("doing", root):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    assert "--store" in caught.value.hint
+
+
+def test_what_a_person_cannot_mend_stays_as_it_is(root: Path) -> None:
+    with pytest.raises(OSError, match="Bad file"), store_errors("doing", root):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+def leave_staging(root: Path, ready: multiprocessing.synchronize.Event) -> None:
+    store = DirectoryStore(root)
+    with store.stage() as staging:
+        (staging.diff / "half").write_text("made")
+        (staging.work / "work").mkdir(mode=0)
+        ready.set()
+        os._exit(1)
+
+
+def test_reconcile_removes_what_a_dead_process_left(root: Path) -> None:
+    store = DirectoryStore(root)
+    ready = multiprocessing.Event()
+    process = multiprocessing.Process(target=leave_staging, args=(root, ready))
+    process.start()
+    ready.wait(10)
+    process.join()
+
+    removed = store.reconcile()
+
+    assert len(removed) == 1
+    assert list((root / "staging").iterdir()) == []
+
+
+def test_reconcile_leaves_what_a_living_process_works_on(root: Path) -> None:
+    store = DirectoryStore(root)
+
+    with store.stage() as staging:
+        removed = DirectoryStore(root).reconcile()
+
+        assert removed == ()
+        assert staging.diff.is_dir()
+
+
+def test_a_flat_serves_longer_stacks_too(root: Path) -> None:
+    store = DirectoryStore(root)
+    contract = LayerStoreContract()
+    stack = [contract.commit(store, f"file-{number}") for number in range(70)]
+    store.lowers(stack)
+    flats = sorted((root / "flats").iterdir())
+
+    store.lowers([*stack, contract.commit(store, "one-more")])
+
+    assert sorted((root / "flats").iterdir()) == flats
+
+
+def test_records_are_private_to_no_kind(root: Path) -> None:
+    store = DirectoryStore(root)
+    store.write(RecordKind.FRESHNESS, "debootstrap", {"value": "x"})
+
+    assert store.read(RecordKind.BUILD, "debootstrap") is None
