@@ -1,0 +1,1 @@
+"""Benchmarks: how much time and memory the engine itself takes."""
