@@ -28,6 +28,8 @@ HOST_ONLY = frozenset(
         *("IMAGE_ELEMENT_YAML", "TMP_BUILD_DIR", "TMP_IMAGE_DIR", "TMP_HOOKS_PATH"),
         *("TMP_MOUNT_PATH", "TARGET_ROOT", "DIB_BLOCK_DEVICE_PARAMS_YAML", "TMP_DIR", "TMPDIR"),
         *("HOME", "PATH", "PWD", "OLDPWD", "DIBFLOW_STORE", "VIRTUAL_ENV"),
+        # the engine's own functions; which elements there are counts by itself, where it is asked
+        *("BASH_FUNC_die%%", "BASH_FUNC_get_image_element_array%%"),
         # who builds, and from which terminal
         *("USER", "LOGNAME", "SHELL", "SHLVL", "TERM", "HOSTNAME", "HOST", "_", "COLUMNS", "LINES"),
         *("SUDO_USER", "SUDO_UID", "SUDO_GID", "SUDO_COMMAND", "UID", "EUID", "PPID"),
