@@ -41,7 +41,7 @@ class WithoutTraceback(logging.Filter):
 
 def apply() -> None:
     """Set the defaults, and how failures are logged. Called once, when the tasks are imported."""
-    configuration = luigi.configuration.get_config()  # type: ignore[no-untyped-call] # luigi's
+    configuration = luigi.configuration.get_config()
     for (section, name), value in _DEFAULTS.items():
         if not configuration.has_option(section, name):
             configuration.set(section, name, value)
@@ -50,10 +50,10 @@ def apply() -> None:
 
 def store_setting() -> str:
     """Give ``store`` of the section ``[dibflow]`` in Luigi's configuration; empty if not set."""
-    configuration = luigi.configuration.get_config()  # type: ignore[no-untyped-call] # luigi's
+    configuration = luigi.configuration.get_config()
     return str(configuration.get("dibflow", "store", ""))
 
 
 def under_luigi_command() -> bool:
     """Tell whether the luigi command is running us, rather than a program that imports us."""
-    return CmdlineParser.get_instance() is not None  # type: ignore[no-untyped-call] # luigi's
+    return CmdlineParser.get_instance() is not None

@@ -173,7 +173,8 @@ class Output(StepTask):
 
     def carry_out(self) -> str:
         """Make the file and say how large it is."""
-        return f"built, {human_bytes(making.make(self.build, self.step, on_wait=self.tell_waiting))}"
+        size = making.make(self.build, self.step, on_wait=self.tell_waiting)
+        return f"built, {human_bytes(size)}"
 
 
 class HooksTree(BuildTask):
@@ -277,7 +278,7 @@ def failure_text(task: luigi.Task, exception: BaseException) -> str:
     """Give what the scheduler shows of a failure: for a person's mistake no traceback."""
     if isinstance(exception, DibflowError):
         return str(exception)
-    return str(luigi.Task.on_failure(task, exception))  # type: ignore[no-untyped-call] # luigi's
+    return str(luigi.Task.on_failure(task, exception))
 
 
 def die_with_luigi() -> None:
