@@ -76,9 +76,7 @@ class BuildImage(luigi.Task):
     def _request(self) -> BuildRequest:
         return BuildRequest(
             definition=self._definition(),
-            store=store_location(
-                self.store, os.environ, setting=store_setting(), uid=os.geteuid()
-            ),
+            store=store_location(self.store, os.environ, setting=store_setting(), uid=os.geteuid()),
             folder=Path.cwd(),
             environment=dict(os.environ),
             refresh=self.refresh,

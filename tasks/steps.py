@@ -261,9 +261,9 @@ def phase_tasks(build: Build) -> list[BuildTask]:
     """Give a task for each phase that has steps."""
     last = {step.phase: step.key for step in build.plan.steps if step.phase is not None}
     return [
-        Phase(
-            phase=phase.value, key=key, store=str(build.store.root), build_id=build.id
-        ).bound_to(build)
+        Phase(phase=phase.value, key=key, store=str(build.store.root), build_id=build.id).bound_to(
+            build
+        )
         for phase, key in last.items()
     ]
 
