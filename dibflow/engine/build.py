@@ -9,6 +9,7 @@ fingerprints, and does only what they or the hooks have changed.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ from dibflow.planning.definition import ImageDefinition
 from dibflow.planning.element import Element, ElementPath, search_path
 from dibflow.planning.expansion import command_line_elements, expand
 from dibflow.planning.hooks import HookTree, Reason, merge_elements, predict_install_types
+from dibflow.planning.hostfiles import host_files
 from dibflow.planning.ordering import hook_name_pattern
 from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Plan, Step
@@ -307,6 +309,7 @@ def prepare(
         engine=engine,
         paths=paths,
         fingerprints=tokens,
+        host_files=functools.partial(host_files, folder=request.folder),
         warnings=warnings_of(sources, names=hook_name_pattern(engine)),
     )
     journal = Journal(store.root / "builds" / f"{request.identity}.journal")

@@ -21,6 +21,7 @@ from dibflow.engine.failure import hook_failed
 from dibflow.engine.journal import Happening, Journal
 from dibflow.errors import DibflowError, StepError, StoreFull
 from dibflow.linux import MountFlag
+from dibflow.planning.hostfiles import host_files
 from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Plan, Step, StepKind
 from dibflow.planning.planner import (
@@ -106,7 +107,11 @@ class Executor:
         before = self.record_before(step)
         stack = before.stack if before else ()
         environment = self.environment(step)
-        content_key = step.content_key(stack, environment)
+        content_key = step.content_key(
+            stack,
+            environment,
+            host_files=functools.partial(host_files, folder=Path(self.folder)),
+        )
         known = self.store.known_content(content_key)
         if known is not None:
             record = replace(

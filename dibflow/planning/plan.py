@@ -13,7 +13,7 @@ hooks, variables in `HOST_ONLY` (paths, user, proxies, verbosity), dates, proces
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -109,16 +109,29 @@ class Step:
             "parameters": self.parameters,
         }
 
-    def content_key(self, layers: Sequence[str], environment: Mapping[str, str]) -> str:
+    def content_key(
+        self,
+        layers: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        host_files: Callable[[Sequence[str]], tuple[tuple[str, str], ...]] = lambda _: (),
+    ) -> str:
         """Give the key of this step over what it really finds: layers and evaluated variables.
 
         `layers` are the content ids of the stack, base first; `environment` is what the program
-        will get.
+        will get; `host_files` are as in planning, for what ``environment.d`` may have named.
         """
         from dibflow.planning.variables import HOST_ONLY  # noqa: PLC0415 - it imports this package
 
         named = self.names.of(environment, without=HOST_ONLY)
-        return digest_of({**self._inputs(), "variables": named, "layers": list(layers)})
+        return digest_of(
+            {
+                **self._inputs(),
+                "variables": named,
+                "layers": list(layers),
+                "host": host_files(list(named.values())),
+            }
+        )
 
     @property
     def title(self) -> str:

@@ -20,7 +20,7 @@ The chain of one image, each line a step (or, for hooks, one step each)::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dibflow.planning.element import Element
@@ -60,7 +60,8 @@ class Planner:
 
     `inputs` gives the named inputs of a file of the hooks tree. `engine` is the environment of
     `engine_variables`. `fingerprints` are tokens by element. `tree` is the hooks tree as it is
-    expected after extra-data.d, with the links of install types.
+    expected after extra-data.d, with the links of install types. `host_files` gives what stands in
+    a key for those of some values that are files of the host.
     """
 
     definition: ResolvedDefinition
@@ -71,6 +72,7 @@ class Planner:
     engine: Mapping[str, str]
     paths: HostPaths
     fingerprints: Mapping[str, str]
+    host_files: Callable[[Sequence[str]], tuple[tuple[str, str], ...]]
     warnings: tuple[str, ...] = ()
 
     def plan(self, settled: Listing | None = None) -> Plan:
@@ -131,13 +133,15 @@ class Planner:
     def _environment(self, phase: Phase) -> Step:
         found = [self.inputs(file.path) for file in self.tree.environment_files()]
         names = Names.union(inputs.names for inputs in found)
+        files = {file for inputs in found for file in inputs.files}
+        variables = self._values(phase, names)
         return Step(
             number=0,
             kind=StepKind.ENVIRONMENT,
             phase=phase,
             name=ENVIRONMENT,
-            files=tuple(sorted({file for inputs in found for file in inputs.files})),
-            variables=self._values(phase, names),
+            files=(*sorted(files), *self._host_files(variables)),
+            variables=variables,
             names=names,
         )
 
@@ -151,14 +155,15 @@ class Planner:
             inputs = self.inputs(path)
             file = self.tree.file(path)
             element = file.element if file else ""
+        variables = self._values(phase, inputs.names)
         return Step(
             number=0,
             kind=StepKind.HOOK,
             phase=phase,
             name=name,
             element=element,
-            files=inputs.files,
-            variables=self._values(phase, inputs.names),
+            files=(*inputs.files, *self._host_files(variables)),
+            variables=variables,
             names=inputs.names,
             fingerprint=self.fingerprints.get(element, ""),
         )
@@ -166,6 +171,9 @@ class Planner:
     def _values(self, phase: Phase, names: Names) -> tuple[tuple[str, str], ...]:
         environment = phase_variables(phase, self.engine, self.paths)
         return tuple(sorted(names.of(environment, without=HOST_ONLY).items()))
+
+    def _host_files(self, variables: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        return self.host_files([value for _, value in variables])
 
     def _fstab(self) -> str:
         label, fstype = self.engine["DIB_ROOT_LABEL"], self.engine["DIB_ROOT_FSTYPE"]

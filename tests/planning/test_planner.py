@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from dibflow.planning.definition import ImageDefinition
 from dibflow.planning.element import ElementPath
 from dibflow.planning.expansion import expand
 from dibflow.planning.hooks import merge_elements
+from dibflow.planning.hostfiles import host_files
 from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Names, Plan, Step, StepKind
 from dibflow.planning.planner import Planner
@@ -88,6 +90,7 @@ def plan_of(
         engine=engine,
         paths=PATHS,
         fingerprints=fingerprints or {},
+        host_files=functools.partial(host_files, folder=search),
     ).plan(settled)
 
 
@@ -162,6 +165,19 @@ def test_a_variable_that_is_not_named_or_the_hosts_own_changes_no_key(
     after = plan_of(search, user={variable: "1"})
 
     assert changed(before, after) == []
+
+
+def test_a_file_that_a_named_variable_names_counts_by_its_content(
+    search: Path, tmp_path: Path
+) -> None:
+    colours = tmp_path / "colours.txt"
+    colours.write_text("red\n")
+    before = plan_of(search, user={"APP_COLOUR": str(colours)})
+
+    colours.write_text("green\n")
+    after = plan_of(search, user={"APP_COLOUR": str(colours)})
+
+    assert changed(before, after) == names_from(after, "install.d/30-app")
 
 
 def test_a_fingerprint_counts_for_the_hooks_of_its_element(search: Path) -> None:

@@ -1,0 +1,180 @@
+"""A real Debian image, built from the shipped elements, killed in the middle and resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dibflow.engine.journal import Happening, Journal, Line
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.needs(
+        "root-namespaces", "overlay", "debian-mirror", "mmdebstrap", "qemu-img", "mkfs.ext4"
+    ),
+]
+
+KILLED_DURING = "install.d/01-package-installs"
+"""The longest hook of the image: by then most of the build is done."""
+
+_PATIENCE_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Built:
+    """The image after a kill in the middle, a resume, and a third run."""
+
+    folder: Path
+    store: Path
+    lines: tuple[Line, ...]
+    third_run_seconds: float
+    third_run_ran: bool
+
+    @property
+    def report(self) -> dict[str, Any]:
+        report = json.loads((self.folder / "demo.build.json").read_text())
+        assert isinstance(report, dict)
+        return report
+
+
+def build_command() -> list[str]:
+    luigi = Path(sys.executable).with_name("luigi")
+    return [
+        *(str(luigi), "--module", "dibflow", "BuildImage", "--local-scheduler", "--workers", "2"),
+        *("--elements", "debian-minimal", "--name", "demo", "--types", "qcow2,raw,tar"),
+        "--strict-inputs",
+    ]
+
+
+def journal_of(store: Path) -> tuple[Line, ...]:
+    journals = list((store / "builds").glob("*.journal")) if store.exists() else []
+    return tuple(line for path in journals for line in Journal(path).lines())
+
+
+def run_until(store: Path, title: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a step is running."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not any(
+        line.happening is Happening.STARTED and line.title == title for line in journal_of(store)
+    ):
+        assert process.poll() is None, "the build ended before the step began"
+        assert time.monotonic() < deadline, f"{title} did not begin"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("debian")
+    store = folder / "store"
+    environment = {**os.environ, "DIBFLOW_STORE": str(store), "DIB_RELEASE": "bookworm"}
+    environment.pop("ELEMENTS_PATH", None)
+    with (folder / "output").open("wb") as output:
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                build_command(),
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+        process = start()
+        run_until(store, KILLED_DURING, process)
+        time.sleep(3)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert start().wait(_PATIENCE_SECONDS) == 0, (folder / "output").read_text()[-4000:]
+        lines = journal_of(store)
+        started = time.monotonic()
+        assert start().wait(_PATIENCE_SECONDS) == 0
+        seconds = time.monotonic() - started
+    return Built(folder, store, lines, seconds, journal_of(store) != lines)
+
+
+def test_no_finished_hook_runs_again_after_a_kill(built: Built) -> None:
+    starts = Counter(
+        line.title
+        for line in built.lines
+        if line.happening is Happening.STARTED and line.title != KILLED_DURING
+    )
+
+    assert set(starts.values()) == {1}
+
+
+def test_the_hook_that_was_killed_runs_twice(built: Built) -> None:
+    starts = [
+        line
+        for line in built.lines
+        if line.happening is Happening.STARTED and line.title == KILLED_DURING
+    ]
+
+    assert len(starts) == 2
+
+
+def test_a_finished_image_is_not_built_again(built: Built) -> None:
+    assert not built.third_run_ran
+
+
+def test_the_root_filesystem_is_clean(built: Built) -> None:
+    checked = subprocess.run(
+        ["e2fsck", "-f", "-n", built.folder / "demo.raw"], capture_output=True, check=False
+    )
+
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_qcow2_holds_what_the_raw_image_holds(built: Built) -> None:
+    subprocess.run(
+        [
+            *("qemu-img", "compare", "-f", "raw", "-F", "qcow2"),
+            *(built.folder / "demo.raw", built.folder / "demo.qcow2"),
+        ],
+        check=True,
+    )
+
+
+def test_the_tar_is_a_debian_root(built: Built) -> None:
+    with tarfile.open(built.folder / "demo.tar") as archive:
+        names = {member.name: member for member in archive}
+
+    assert {"./etc/debian_version", "./usr/bin/dpkg", "./usr/lib/systemd/systemd"} <= names.keys()
+    assert [name for name in names if name.startswith("./boot/vmlinuz-")]
+    assert [name for name in names if name.startswith("./tmp/")] == []
+    assert "./etc/resolv.conf.ORIG" not in names
+
+
+def test_the_tar_has_none_of_the_hosts_devices(built: Built) -> None:
+    with tarfile.open(built.folder / "demo.tar") as archive:
+        devices = {member.name for member in archive if member.isblk()}
+
+    assert devices == set()
+
+
+def test_the_report_lists_packages_and_outputs(built: Built) -> None:
+    packages = {package["package"] for package in built.report["packages"]}
+
+    assert {"dpkg", "linux-image-amd64", "systemd"} <= packages
+    assert set(built.report["outputs"]) == {"qcow2", "raw", "tar"}
+
+
+def test_the_manifests_lie_beside_the_image(built: Built) -> None:
+    assert (built.folder / "demo.d" / "dib-manifests" / "dib-manifest-dpkg-demo").is_file()
+
+
+def test_nothing_is_left_behind(built: Built) -> None:
+    assert list((built.store / "staging").iterdir()) == []
+    assert "/run/dibflow" not in Path("/proc/self/mountinfo").read_text()
