@@ -17,6 +17,11 @@ def config_directory() -> Path:
     return (_DATA / "config").resolve()
 
 
+def host_tools_file() -> Path:
+    """Give the list of the programs that dibflow uses; `dibflow.host.tools` reads it."""
+    return config_directory() / "host-tools"
+
+
 def library_directory() -> Path:
     """Give the folder of shell functions that hooks find as ``$_LIB``."""
     return _DATA / "lib"

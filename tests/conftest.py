@@ -1,1 +1,38 @@
-"""Fixtures and markers that every test may use."""
+"""Markers that every test may use: what it needs of the machine, and whether it is slow."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.capabilities import lacking
+
+pytest.register_assert_rewrite("tests.contracts")
+
+STRICT = os.environ.get("DIBFLOW_TEST_STRICT") == "1"
+"""Set in CI: nothing is skipped for want of time or of something on the machine."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests that take long, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if STRICT or config.getoption("--slow"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+@pytest.hookimpl(tryfirst=True)  # before any fixture of the test is made
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("skip"):
+        return
+    words = [word for marker in item.iter_markers("needs") for word in marker.args]
+    reasons = [f"needs {word}: {reason}" for word in words if (reason := lacking(word))]
+    if reasons and STRICT:
+        pytest.fail("; ".join(reasons), pytrace=False)
+    if reasons:
+        pytest.skip("; ".join(reasons))

@@ -1,0 +1,74 @@
+"""Fixtures of the tests that use the kernel."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_PATIENCE_SECONDS = 10
+_SESSION = "DIBFLOW_TEST_SESSION"
+"""A variable that all processes started by the tests inherit, so that lost ones are known."""
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What a test can leave on the machine, each as a line to show."""
+
+    mounts: frozenset[str]
+    loop_devices: frozenset[str]
+    processes: frozenset[str]
+
+    def __sub__(self, other: Leftovers) -> Leftovers:
+        return Leftovers(
+            self.mounts - other.mounts,
+            self.loop_devices - other.loop_devices,
+            self.processes - other.processes,
+        )
+
+
+NOTHING = Leftovers(frozenset(), frozenset(), frozenset())
+
+
+def _look(scratch: Path, session: str) -> Leftovers:
+    """List all mounts, and the loop devices and processes that are of this session."""
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    loop_devices = set()
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            file = backing.read_text(encoding="utf-8").strip()
+        except OSError:  # detached meanwhile
+            continue
+        if file.startswith(f"{scratch}/"):
+            loop_devices.add(f"{backing.parent.parent.name}: {file}")
+    processes = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes().split(b"\0")
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:  # ended meanwhile
+            continue
+        if f"{_SESSION}={session}".encode() in environment and int(process.name) != os.getpid():
+            processes.add(f"{process.name}: {command}")
+    return Leftovers(frozenset(mounts), frozenset(loop_devices), frozenset(processes))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fail at the end of the session if a mount, a loop device or a process outlived its test."""
+    scratch = tmp_path_factory.getbasetemp()
+    session = str(os.getpid())
+    os.environ[_SESSION] = session
+    before = _look(scratch, session)
+
+    yield
+
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while (left := _look(scratch, session) - before) != NOTHING and time.monotonic() < deadline:
+        time.sleep(0.1)  # what was killed takes a moment to be gone
+    del os.environ[_SESSION]
+    assert left == NOTHING
