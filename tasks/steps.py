@@ -18,7 +18,6 @@ from dibflow.engine.journal import Happening
 from dibflow.errors import DibflowError
 from dibflow.planning.phases import Phase as PhaseName
 from dibflow.planning.plan import Step, StepKind
-from dibflow.planning.planner import SETTLE_HOOKS
 from dibflow.store.records import StepRecord
 from dibflow.tasks.interrupts import interruptible
 from dibflow.tasks.opening import open_build
@@ -35,7 +34,12 @@ class RecordTarget(luigi.Target):
         self.step = step
 
     def exists(self) -> bool:
-        """Tell whether the step is done, by what is there and not by a mark."""
+        """Tell whether the step is done, by what is there and not by a mark.
+
+        A step that extra-data.d has taken out of the plan has nothing left to do.
+        """
+        if self.build.is_dropped(self.step):
+            return True
         if self.step.kind is StepKind.OUTPUT:
             return making.is_made(self.build, self.step)
         return self.build.store.finished(self.step.key) is not None
@@ -107,9 +111,10 @@ class StepTask(BuildTask):
     def requires(self) -> list[BuildTask]:
         """Give the steps that this one builds on; the first builds on the hooks tree."""
         build = self.build
-        if not self.step.after:
+        needs = self.step.needs
+        if not needs:
             return [hooks_tree_task(build)]
-        return [step_task(build, build.plan.step(key)) for key in self.step.after]
+        return [step_task(build, build.plan.step(key)) for key in needs]
 
     def output(self) -> RecordTarget:
         """Give the step's record as a target."""
@@ -121,8 +126,7 @@ class StepTask(BuildTask):
         build, step = self.build, self.step
         total = len(build.plan.steps)
         place = f"{step.number} of {total}"
-        current = build.settled() if _after_settling(build, step) else build
-        if not current.has(step):
+        if build.is_dropped(step):
             build.journal.note(step, Happening.SKIPPED)
             self.tell(f"{place}: not part of the plan, which extra-data.d has changed", 100)
             return
@@ -283,8 +287,3 @@ def die_with_luigi() -> None:
     """Have a forked worker process end with Luigi's own, and with it the hook that it runs."""
     if os.getpid() != _luigi_process:
         linux.die_with_parent(signal.SIGKILL)
-
-
-def _after_settling(build: Build, step: Step) -> bool:
-    settling = next(other for other in build.plan.steps if other.name == SETTLE_HOOKS)
-    return step.number > settling.number
