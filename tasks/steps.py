@@ -90,16 +90,14 @@ class BuildTask(luigi.Task):
 class StepTask(BuildTask):
     """One step. `key` is its definition key; the rest is for whoever looks at the scheduler."""
 
-    key: luigi.Parameter[str] = luigi.Parameter(description="definition key of the step")
-    step_name: luigi.Parameter[str] = luigi.Parameter(
-        significant=False, description="phase and hook"
-    )
+    name: luigi.Parameter[str] = luigi.Parameter(significant=False, description="phase and hook")
     element: luigi.Parameter[str] = luigi.Parameter(
         significant=False, description="element that the hook comes from"
     )
     found: luigi.Parameter[str] = luigi.Parameter(
         significant=False, description="what the store had when the build began"
     )
+    key: luigi.Parameter[str] = luigi.Parameter(description="definition key of the step")
 
     @property
     def step(self) -> Step:
@@ -144,11 +142,11 @@ class StepTask(BuildTask):
     def tell(self, message: str, percentage: int) -> None:
         """Show what the step does, and how far the whole build is, at the scheduler."""
         owner = f" (element {self.element})" if self.element else ""
-        self.show(f"{message} {self.step_name}{owner}", percentage=percentage)
+        self.show(f"{message} {self.name}{owner}", percentage=percentage)
 
     def tell_waiting(self, holder: str) -> None:
         """Show that another process is running the same step."""
-        self.show(f"{self.step_name}: waiting for {holder}, which runs the same step")
+        self.show(f"{self.name}: waiting for {holder}, which runs the same step")
 
 
 class Hook(StepTask):
@@ -233,7 +231,7 @@ def step_task(build: Build, step: Step) -> BuildTask:
     if step.kind is StepKind.OUTPUT:
         return Output(
             key=step.key,
-            step_name=step.title,
+            name=step.title,
             element="",
             found="",
             path=RecordTarget(build, step).path,
@@ -243,7 +241,7 @@ def step_task(build: Build, step: Step) -> BuildTask:
     record = build.store.finished(step.key)
     return _FAMILIES[step.kind](
         key=step.key,
-        step_name=step.title,
+        name=step.title,
         element=step.element,
         found=f"cached: {describe(record)}" if record else "nothing",
         store=store,

@@ -210,7 +210,8 @@ class Executor:
             if outcome.status != 0:
                 self.journal.note(step, Happening.FAILED, text=str(log))
                 raise self._failed(step, outcome.status, log)
-            _take_resolver_out(staging.diff, lowers)
+            if _sees_resolver(step):
+                _take_resolver_out(staging.diff, lowers)
             layer = self.store.commit(staging, over=lowers)
         record = StepRecord(
             key=step.key,
@@ -286,7 +287,9 @@ class Executor:
             ),
             program=self._program(step, environment),
             log=log,
-            prepare=functools.partial(acts.show_resolver, content=_host_resolver()),
+            prepare=functools.partial(acts.show_resolver, content=_host_resolver())
+            if _sees_resolver(step)
+            else None,
             hook_mounts=tuple(
                 self._again(HookMount(**mount), staging, number)
                 for number, mount in enumerate(mounts)
@@ -394,6 +397,11 @@ def _host_resolver() -> bytes:
         return Path("/etc/resolv.conf").read_bytes()
     except OSError:
         return b""
+
+
+def _sees_resolver(step: Step) -> bool:
+    """Tell whether a program runs in `step`; the engine's acts handle the placeholder itself."""
+    return step.kind is not StepKind.ACT or step.name == EXTRA_PACKAGES
 
 
 def _take_resolver_out(diff: Path, lowers: Sequence[Path]) -> None:

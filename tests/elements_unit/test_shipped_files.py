@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def name(path: Path) -> str:
 
 def tool(program: str) -> str:
     """Find a linter; without it the test is skipped on a laptop and fails in CI."""
-    found = shutil.which(program)
+    found = shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if found is None:
         message = f'linter "{program}" is not installed'
         if os.environ.get("CI") == "true":

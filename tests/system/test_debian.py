@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from dibflow.engine.acts import RESOLVER_PLACEHOLDER
 from dibflow.engine.journal import Happening, Journal, Line
 
 pytestmark = [
@@ -155,6 +156,15 @@ def test_the_tar_is_a_debian_root(built: Built) -> None:
     assert [name for name in names if name.startswith("./boot/vmlinuz-")]
     assert [name for name in names if name.startswith("./tmp/")] == []
     assert "./etc/resolv.conf.ORIG" not in names
+
+
+def test_the_image_has_its_own_resolver_again(built: Built) -> None:
+    with tarfile.open(built.folder / "demo.tar") as archive:
+        member = next((one for one in archive if one.name == "./etc/resolv.conf"), None)
+        file = archive.extractfile(member) if member is not None and member.isreg() else None
+        content = file.read() if file is not None else b""
+
+    assert RESOLVER_PLACEHOLDER not in content
 
 
 def test_the_tar_has_none_of_the_hosts_devices(built: Built) -> None:
