@@ -51,6 +51,14 @@ def as_text(build: Build) -> Iterator[str]:
         yield f"{number:3}  {named}"
 
 
+def edges(build: Build) -> Iterator[tuple[Step, Step]]:
+    """Give who waits for whom, but for what follows from other edges."""
+    import networkx as nx  # noqa: PLC0415 - see above
+
+    for earlier, later in nx.transitive_reduction(build.plan.graph()).edges:
+        yield build.plan.step(earlier), build.plan.step(later)
+
+
 def as_dot(build: Build) -> Iterator[str]:
     """Draw the graph in Graphviz's language. Source: graphviz.org, "DOT Language"."""
     yield f'digraph "{_quoted(build.plan.name)}" {{'
@@ -59,9 +67,8 @@ def as_dot(build: Build) -> Iterator[str]:
         colour = _COLOURS[state_of(build, step)]
         label = f"{step.title}\\n{step.element}" if step.element else step.title
         yield f'  "{step.key[:12]}" [label="{_quoted(label)}", fillcolor="{colour}"];'
-    for step in build.plan.steps:
-        for earlier in step.needs:
-            yield f'  "{earlier[:12]}" -> "{step.key[:12]}";'
+    for earlier, later in edges(build):
+        yield f'  "{earlier.key[:12]}" -> "{later.key[:12]}";'
     yield "}"
 
 
@@ -76,9 +83,7 @@ def as_mermaid(build: Build) -> Iterator[str]:
         label = f"{step.title}<br/>{step.element}" if step.element else step.title
         shape = state_of(build, step).replace(" ", "_")
         yield f'  s{step.number}["{label}"]:::{shape}'
-    numbers = {step.key: step.number for step in build.plan.steps}
-    for step in build.plan.steps:
-        for earlier in step.needs:
-            yield f"  s{numbers[earlier]} --> s{step.number}"
+    for earlier, later in edges(build):
+        yield f"  s{earlier.number} --> s{later.number}"
     for state, colour in _COLOURS.items():
         yield f"  classDef {state.replace(' ', '_')} fill:{colour}"

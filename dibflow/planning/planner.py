@@ -222,13 +222,13 @@ class _Chain:
         """Give `step` with its number and predecessor; it becomes the end of the chain."""
         placed = replace(self._placed(step, self.last), waits_for=self.looks)
         self.last = placed.key
-        self.looks = ()
         return placed
 
     def look(self, name: str, **parameters: str) -> Step:
-        """Give an act that changes nothing: the next step waits for it, but builds on the last one.
+        """Give an act that changes nothing: steps after it wait for it, but build on the last one.
 
-        What it looks at (the hooks tree) may change without a change for the steps that follow.
+        What it looks at (the hooks tree) may change without a change for the steps that follow. All
+        of them wait, because those in between may be done already.
         """
         placed = self._placed(_act(name, parameters), self.last)
         self.looks = (*self.looks, placed.key)
