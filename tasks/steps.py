@@ -135,8 +135,12 @@ class StepTask(BuildTask):
         if track is not None:
             track(f"file://{log}")
         self.tell(f"{place}: running", 100 * (step.number - 1) // total)
-        with interruptible():
-            gave = self.carry_out()
+        try:
+            with interruptible():
+                gave = self.carry_out()
+        except DibflowError as error:
+            build.journal.note(step, Happening.FAILED, text=str(error), status=error.exit_status)
+            raise
         self.tell(f"{place}: {gave}", 100 * step.number // total)
 
     def carry_out(self) -> str:

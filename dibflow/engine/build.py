@@ -282,10 +282,13 @@ def prepare(
     sandbox: Sandbox,
     clock: Clock,
     offered: ElementPath | None = None,
+    look_only: bool = False,
 ) -> Build:
     """Plan what was asked for, against what the store knows of earlier builds.
 
-    Raises every error of planning; of the machine only what the fingerprints need.
+    With `look_only` nothing is written or run: elements that would be asked for a fingerprint count
+    as unchanged since they were last asked. Raises every error of planning; of the machine only
+    what the fingerprints need.
     """
     definition = resolve(request.definition, request.environment)
     environment = {**request.environment, **definition.variables}
@@ -309,11 +312,11 @@ def prepare(
             return asker.ask(element)
 
         freshness = Freshness(
-            tokens=_Tokens(store),
+            tokens=_Tokens(store, read_only=look_only),
             clock=clock,
             ask=ask,
             refresh=request.refresh,
-            offline=definition.offline,
+            offline=definition.offline or look_only,
         )
         rooted = frozenset(hook.element for hook in sources.tree.hooks(Phase.ROOT))
         tokens = dict(freshness.of(sources.elements, root=rooted))
@@ -422,6 +425,7 @@ class _Tokens:
     """Tokens of freshness, kept as records of the store."""
 
     store: LayerStore
+    read_only: bool = False
 
     def token(self, element: str) -> Token | None:
         """Give the token last used; None if there is none."""
@@ -433,7 +437,8 @@ class _Tokens:
 
     def keep(self, element: str, token: Token) -> None:
         """Keep a token for later builds."""
-        self.store.write(RecordKind.FRESHNESS, element, dataclasses.asdict(token))
+        if not self.read_only:
+            self.store.write(RecordKind.FRESHNESS, element, dataclasses.asdict(token))
 
 
 def _now() -> str:
