@@ -19,7 +19,7 @@ from dibflow.store.location import store_location
 from dibflow.tasks.interrupts import stop_cleanly
 from dibflow.tasks.opening import plan_build
 from dibflow.tasks.settings import store_setting, under_luigi_command
-from dibflow.tasks.steps import BuildTask, failure_text, phase_tasks, step_task
+from dibflow.tasks.steps import BuildTask, failure_text, hooks_tree_task, phase_tasks, step_task
 
 
 class BuildImage(luigi.Task):
@@ -111,12 +111,12 @@ class BuildImage(luigi.Task):
         return chosen[0]
 
     def requires(self) -> list[BuildTask]:
-        """Give the phases and outputs of the plan."""
+        """Give the hooks tree, the phases and the outputs of the plan."""
         build = self.build
         build.begin()
         stop_cleanly(build)
         outputs = [step_task(build, step) for step in build.plan.outputs]
-        return [*phase_tasks(build), *outputs]
+        return [hooks_tree_task(build), *phase_tasks(build), *outputs]
 
     def complete(self) -> bool:
         """Tell whether the last run ended well and nothing has changed since: one check."""

@@ -105,11 +105,13 @@ class StepTask(BuildTask):
         return self.build.plan.step(self.key)
 
     def requires(self) -> list[BuildTask]:
-        """Give the steps that this one builds on; the first builds on the hooks tree."""
+        """Give the hooks tree and the steps that this one builds on.
+
+        Each step asks for the tree: steps before it that are done already ask for nothing.
+        """
         build = self.build
-        if not self.step.after:
-            return [hooks_tree_task(build)]
-        return [step_task(build, build.plan.step(key)) for key in self.step.after]
+        earlier = [step_task(build, build.plan.step(key)) for key in self.step.after]
+        return [hooks_tree_task(build), *earlier]
 
     def output(self) -> RecordTarget:
         """Give the step's record as a target."""
