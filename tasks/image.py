@@ -110,6 +110,26 @@ class BuildImage(luigi.Task):
             )
         return chosen[0]
 
+    @staticmethod
+    def of(build: Build) -> BuildImage:
+        """Give the task of a build that has been planned already."""
+        definition = build.definition
+        task = BuildImage(
+            elements=",".join(definition.elements),
+            name=definition.name,
+            types=",".join(definition.types),
+            image="",
+            arch=definition.arch,
+            packages=",".join(definition.packages),
+            skip_base=definition.skip_base,
+            store=str(build.store.root),
+            refresh=build.request.refresh,
+            offline=definition.offline,
+            strict_inputs=build.request.strict_inputs,
+        )
+        task.build = build
+        return task
+
     def requires(self) -> list[BuildTask]:
         """Give the hooks tree, the phases and the outputs of the plan."""
         build = self.build

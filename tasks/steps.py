@@ -18,7 +18,6 @@ from dibflow.engine.journal import Happening
 from dibflow.errors import DibflowError
 from dibflow.planning.phases import Phase as PhaseName
 from dibflow.planning.plan import Step, StepKind
-from dibflow.planning.planner import SETTLE_HOOKS
 from dibflow.store.records import StepRecord
 from dibflow.tasks.interrupts import interruptible
 from dibflow.tasks.opening import open_build
@@ -35,7 +34,12 @@ class RecordTarget(luigi.Target):
         self.step = step
 
     def exists(self) -> bool:
-        """Tell whether the step is done, by what is there and not by a mark."""
+        """Tell whether the step is done, by what is there and not by a mark.
+
+        A step that extra-data.d has taken out of the plan has nothing left to do.
+        """
+        if self.build.is_dropped(self.step):
+            return True
         if self.step.kind is StepKind.OUTPUT:
             return making.is_made(self.build, self.step)
         return self.build.store.finished(self.step.key) is not None
@@ -110,7 +114,7 @@ class StepTask(BuildTask):
         Each step asks for the tree: steps before it that are done already ask for nothing.
         """
         build = self.build
-        earlier = [step_task(build, build.plan.step(key)) for key in self.step.after]
+        earlier = [step_task(build, build.plan.step(key)) for key in self.step.needs]
         return [hooks_tree_task(build), *earlier]
 
     def output(self) -> RecordTarget:
@@ -123,8 +127,7 @@ class StepTask(BuildTask):
         build, step = self.build, self.step
         total = len(build.plan.steps)
         place = f"{step.number} of {total}"
-        current = build.settled() if _after_settling(build, step) else build
-        if not current.has(step):
+        if build.is_dropped(step):
             build.journal.note(step, Happening.SKIPPED)
             self.tell(f"{place}: not part of the plan, which extra-data.d has changed", 100)
             return
@@ -133,8 +136,12 @@ class StepTask(BuildTask):
         if track is not None:
             track(f"file://{log}")
         self.tell(f"{place}: running", 100 * (step.number - 1) // total)
-        with interruptible():
-            gave = self.carry_out()
+        try:
+            with interruptible():
+                gave = self.carry_out()
+        except DibflowError as error:
+            build.journal.note(step, Happening.FAILED, text=str(error), status=error.exit_status)
+            raise
         self.tell(f"{place}: {gave}", 100 * step.number // total)
 
     def carry_out(self) -> str:
@@ -285,8 +292,3 @@ def die_with_luigi() -> None:
     """Have a forked worker process end with Luigi's own, and with it the hook that it runs."""
     if os.getpid() != _luigi_process:
         linux.die_with_parent(signal.SIGKILL)
-
-
-def _after_settling(build: Build, step: Step) -> bool:
-    settling = next(other for other in build.plan.steps if other.name == SETTLE_HOOKS)
-    return step.number > settling.number

@@ -20,6 +20,7 @@ from typing import Any
 
 from dibflow import resources
 from dibflow.digest import digest_of
+from dibflow.engine.disk import check_filesystem
 from dibflow.engine.executor import Executor
 from dibflow.engine.fingerprint import FingerprintAsker
 from dibflow.engine.freshness import Clock, Freshness, Token
@@ -35,13 +36,14 @@ from dibflow.planning.hostfiles import host_files
 from dibflow.planning.ordering import hook_name_pattern
 from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Plan, Step
-from dibflow.planning.planner import SETTLE_HOOKS, Planner
+from dibflow.planning.planner import DISK_TYPES, SETTLE_HOOKS, Planner
 from dibflow.planning.resolve import ResolvedDefinition, resolve
 from dibflow.planning.treeinputs import TreeInputs
 from dibflow.planning.variables import HostPaths, engine_variables
 from dibflow.sandbox.run import Sandbox
 from dibflow.sandbox.spec import BUILD_FOLDER
 from dibflow.store.locks import key_lock
+from dibflow.store.records import StepRecord
 from dibflow.store.store import LayerStore, RecordKind
 
 
@@ -131,6 +133,8 @@ class Build:
     planner: Planner
     executor: Executor
     store: LayerStore
+    _settled: list[Build] = dataclasses.field(default_factory=list, compare=False, repr=False)
+    """The answer of `settled`, once it is final."""
 
     @property
     def plan(self) -> Plan:
@@ -206,10 +210,23 @@ class Build:
 
         That is this build itself, unless extra-data.d has made other hooks than were expected.
         """
-        step = next(step for step in self.plan.steps if step.name == SETTLE_HOOKS)
-        record = self.store.finished(step.key)
+        if self._settled:
+            return self._settled[0]
+        record = self.store.finished(self._settling.key)
         if record is None:
             return self
+        self._settled.append(self._with_hooks_of(record))
+        return self._settled[0]
+
+    def is_dropped(self, step: Step) -> bool:
+        """Tell whether extra-data.d has taken `step` out of the plan, by changing the hooks."""
+        return step.number > self._settling.number and not self.settled().has(step)
+
+    @property
+    def _settling(self) -> Step:
+        return next(step for step in self.plan.steps if step.name == SETTLE_HOOKS)
+
+    def _with_hooks_of(self, record: StepRecord) -> Build:
         found = {phase: [name for name, _ in hooks] for phase, hooks in record.data.items()}
         expected = self.planner.listing()
         if {phase: names for phase, names in found.items() if names} == expected:
@@ -217,7 +234,8 @@ class Build:
         plan = self.planner.plan(settled=record.data)
         if plan == self.plan:
             return self
-        return dataclasses.replace(self, executor=dataclasses.replace(self.executor, plan=plan))
+        executor = dataclasses.replace(self.executor, plan=plan)
+        return dataclasses.replace(self, executor=executor, _settled=[])
 
     def has(self, step: Step) -> bool:
         """Tell whether `step` belongs to this build's plan."""
@@ -264,10 +282,13 @@ def prepare(
     sandbox: Sandbox,
     clock: Clock,
     offered: ElementPath | None = None,
+    look_only: bool = False,
 ) -> Build:
     """Plan what was asked for, against what the store knows of earlier builds.
 
-    Raises every error of planning; of the machine only what the fingerprints need.
+    With `look_only` nothing is written or run: elements that would be asked for a fingerprint count
+    as unchanged since they were last asked. Raises every error of planning; of the machine only
+    what the fingerprints need.
     """
     definition = resolve(request.definition, request.environment)
     environment = {**request.environment, **definition.variables}
@@ -276,6 +297,8 @@ def prepare(
     sources = read_sources(definition, environment, offered=offered)
     paths = host_paths(definition, environment, store=store.root)
     engine = engine_variables(definition, sources.elements, environment, paths)
+    if DISK_TYPES.intersection(definition.types):
+        check_filesystem(engine["DIB_ROOT_FSTYPE"], engine["DIB_ROOT_LABEL"])
     known = store.read(RecordKind.BUILD, request.identity) or {}
     if known.get("state") == State.UNFINISHED and not request.refresh:
         tokens = dict(known["tokens"])
@@ -289,11 +312,11 @@ def prepare(
             return asker.ask(element)
 
         freshness = Freshness(
-            tokens=_Tokens(store),
+            tokens=_Tokens(store, read_only=look_only),
             clock=clock,
             ask=ask,
             refresh=request.refresh,
-            offline=definition.offline,
+            offline=definition.offline or look_only,
         )
         rooted = frozenset(hook.element for hook in sources.tree.hooks(Phase.ROOT))
         tokens = dict(freshness.of(sources.elements, root=rooted))
@@ -402,6 +425,7 @@ class _Tokens:
     """Tokens of freshness, kept as records of the store."""
 
     store: LayerStore
+    read_only: bool = False
 
     def token(self, element: str) -> Token | None:
         """Give the token last used; None if there is none."""
@@ -413,7 +437,8 @@ class _Tokens:
 
     def keep(self, element: str, token: Token) -> None:
         """Keep a token for later builds."""
-        self.store.write(RecordKind.FRESHNESS, element, dataclasses.asdict(token))
+        if not self.read_only:
+            self.store.write(RecordKind.FRESHNESS, element, dataclasses.asdict(token))
 
 
 def _now() -> str:

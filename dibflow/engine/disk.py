@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dibflow.commands import run
-from dibflow.errors import StepError
+from dibflow.errors import StepError, UsageError
 
 _NAMESPACE = uuid.UUID("6f5a0a3c-6d1e-5a58-9f5d-0d1bf10e0001")
+FILLED_TYPES = frozenset({"ext2", "ext3", "ext4"})
+"""The filesystems that can be filled from a folder."""
+
 _LABEL_LIMIT = 16
 _ROOM_FOR_FULL = "Could not allocate block"
 
@@ -34,23 +37,26 @@ class Filesystem:
     identity: str
 
 
+def check_filesystem(fstype: str, label: str) -> None:
+    """Raise UsageError for what cannot be made: known before a build, not after its last hook."""
+    if fstype not in FILLED_TYPES:
+        raise UsageError(
+            f'the root filesystem is to be "{fstype}", which dibflow does not make yet',
+            hint="use FS_TYPE=ext4, or an output of type tar",
+        )
+    if len(label.encode()) > _LABEL_LIMIT:
+        raise UsageError(
+            f'the label "{label}" of the root filesystem is longer than the {_LABEL_LIMIT} bytes '
+            f"that {fstype} takes",
+            hint="shorten it with --root-label",
+        )
+
+
 def make_filesystem(tree: Path, image: Path, filesystem: Filesystem) -> None:
     """Write `tree` as a filesystem into `image`, a sparse file that must not exist yet.
 
-    Raises StepError for a filesystem that cannot be filled this way, a label that is too long or
-    a tree that does not fit; HostError if mkfs is missing.
+    Raises StepError for a tree that does not fit, HostError if mkfs is missing.
     """
-    if filesystem.fstype not in {"ext2", "ext3", "ext4"}:
-        raise StepError(
-            f'making the root filesystem: "{filesystem.fstype}" cannot be filled from a folder yet',
-            hint="use FS_TYPE=ext4",
-        )
-    if len(filesystem.label.encode()) > _LABEL_LIMIT:
-        raise StepError(
-            f'making the root filesystem: the label "{filesystem.label}" is longer than the '
-            f"{_LABEL_LIMIT} bytes that {filesystem.fstype} takes",
-            hint="shorten --root-label",
-        )
     with image.open("xb") as file:
         file.truncate(filesystem.size_kib * 1024)
     try:

@@ -208,7 +208,6 @@ class Executor:
             outcome = self.sandbox.run(spec)
             caches.give_back(staging, [again.record for again in spec.hook_mounts])
             if outcome.status != 0:
-                self.journal.note(step, Happening.FAILED, text=str(log))
                 raise self._failed(step, outcome.status, log)
             if _sees_resolver(step):
                 _take_resolver_out(staging.diff, lowers)
@@ -242,6 +241,40 @@ class Executor:
                 "finished is kept, the same command goes on from this hook",
             )
         return hook_failed(step, status=status, log=log, store=self.store.root)
+
+    def with_plan(self, plan: Plan) -> Executor:
+        """Give the same executor for another plan of the same image."""
+        return replace(self, plan=plan)
+
+    def command(self, step: Step) -> str:
+        """Give the path by which the program of `step` is started; empty for an act."""
+        program = self._program(step, {})
+        if step.kind is StepKind.HOOK and isinstance(program, Program):
+            return program.arguments[0]
+        return ""
+
+    def open_shell(self, step: Step, *, after: bool, command: str | None) -> int:
+        """Run bash in the sandbox of `step` and give its status; what it changes is thrown away.
+
+        With `after` it shows what the step left, else what it found. `command` is run instead of an
+        interactive shell. Raises StepError if the steps before are not in the store.
+        """
+        before = self.store.finished(step.key) if after else self.record_before(step)
+        lowers = self.lowers(before.stack if before else ())
+        inside = step.phase is not None and step.phase.inside
+        root = f"{self.paths.build_folder}/{TARGET}" if inside else "/"
+        arguments = ("/bin/bash", "-c", command) if command is not None else ("/bin/bash", "-i")
+        environment = {**self.environment(step), "TERM": os.environ.get("TERM", "dumb")}
+        with self.store.stage() as staging:
+            spec = self.spec(step, before, environment, lowers, staging, log=None)
+            folder = "/" if inside else self.folder
+            return self.sandbox.run(
+                replace(
+                    spec,
+                    program=Program(arguments, environment, folder=folder, root=root),
+                    interactive=True,
+                )
+            ).status
 
     def lowers(self, stack: Sequence[str]) -> tuple[Path, ...]:
         """Give the folders to mount for a stack, top first, the hooks tree as the base.

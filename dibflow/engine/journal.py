@@ -35,8 +35,9 @@ class Happening(Enum):
 class Line:
     """One line: when (seconds since the epoch), what, and to which step.
 
-    `size_bytes` is what the step's layer or output holds, `seconds` what it took; BEGIN and END
-    have no step, their `text` says the image and the result.
+    `size_bytes` is what the step's layer or output holds, `seconds` what it took. `text` is the
+    path of the log where a step starts, and the whole error where it fails; `status` is then the
+    exit status that the error stands for. BEGIN and END have no step.
     """
 
     time: float
@@ -47,6 +48,7 @@ class Line:
     seconds: float = 0.0
     size_bytes: int = 0
     text: str = ""
+    status: int = 0
 
 
 class Journal:
@@ -71,6 +73,7 @@ class Journal:
         seconds: float = 0.0,
         size_bytes: int = 0,
         text: str = "",
+        status: int = 0,
     ) -> None:
         """Append what happened to `step`."""
         self._append(
@@ -83,6 +86,7 @@ class Journal:
                 round(seconds, 3),
                 size_bytes,
                 text,
+                status,
             )
         )
 

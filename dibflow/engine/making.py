@@ -57,7 +57,6 @@ def make(build: Build, step: Step, *, on_wait: Callable[[str], None] = lambda _:
             size = _make_disk(build, step) if step.name == DISK else _make_file(build, step)
         except Exception as error:
             log.write_text(f"{error}\n")
-            build.journal.note(step, Happening.FAILED, text=str(log))
             raise
         seconds = time.monotonic() - started
         build.journal.note(step, Happening.BUILT, seconds=seconds, size_bytes=size)

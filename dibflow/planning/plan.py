@@ -76,9 +76,10 @@ class Step:
     """One node of the plan.
 
     `after` are the definition keys of the steps it builds on; of a step with several, the first is
-    the one whose layers it runs over. `files` are pairs of path in the hooks tree and digest.
-    `variables` are the named variables as they are before ``environment.d``, `names` tell which
-    ones count after it.
+    the one whose layers it runs over. `waits_for` are keys of steps that only look: they must be
+    done before, but what they find is in no key. `files` are pairs of path in the hooks tree and
+    digest. `variables` are the named variables as they are before ``environment.d``, `names` tell
+    which ones count after it.
     """
 
     number: int
@@ -92,6 +93,7 @@ class Step:
     names: Names = Names()
     fingerprint: str = ""
     parameters: tuple[tuple[str, str], ...] = ()
+    waits_for: tuple[str, ...] = ()
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -134,6 +136,11 @@ class Step:
         )
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """The keys of all steps that must be done before."""
+        return (*self.after, *self.waits_for)
+
+    @property
     def title(self) -> str:
         """Name the step for a person: ``install.d/10-cloud-init``."""
         return f"{self.phase.directory}/{self.name}" if self.phase else self.name
@@ -153,6 +160,7 @@ class Step:
             "names": [self.names.exact, self.names.prefixes, self.names.everything],
             "fingerprint": self.fingerprint,
             "parameters": self.parameters,
+            "waits_for": self.waits_for,
         }
 
     @staticmethod
@@ -171,6 +179,7 @@ class Step:
             names=Names(tuple(exact), tuple(prefixes), everything),
             fingerprint=value["fingerprint"],
             parameters=_pairs(value["parameters"]),
+            waits_for=tuple(value["waits_for"]),
         )
 
 
@@ -228,7 +237,7 @@ class Plan:
         graph: nx.DiGraph[str] = nx.DiGraph(name=self.name)
         for step in self.steps:
             graph.add_node(step.key, step=step)
-            graph.add_edges_from((earlier, step.key) for earlier in step.after)
+            graph.add_edges_from((earlier, step.key) for earlier in step.needs)
         return graph
 
     def to_json(self) -> dict[str, object]:

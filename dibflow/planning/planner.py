@@ -5,7 +5,7 @@ The chain of one image, each line a step (or, for hooks, one step each)::
     root.d          environment, hooks
                     prepare-root      resolv.conf, mount points, default install type
     extra-data.d    environment, hooks
-                    settle-hooks      from here on no hook can add another one
+                    settle-hooks      from here on no hook can add another one: which are there?
     pre-install.d   environment, hooks        (inside the target, like the next ones)
     install.d       environment, hooks
                     extra-packages    if any were asked for
@@ -92,7 +92,7 @@ class Planner:
         chain = _Chain()
         for phase in Phase:
             if phase is Phase.PRE_INSTALL:
-                yield chain.act(SETTLE_HOOKS)
+                yield chain.look(SETTLE_HOOKS, tree=self.tree_digest)
             elif phase is Phase.BLOCK_DEVICE:
                 yield chain.act(FINISH_ROOT, fstab=self._fstab())
             hooks = self._hooks(phase, settled)
@@ -216,24 +216,27 @@ class _Chain:
 
     last: str = ""
     count: int = 0
+    looks: tuple[str, ...] = ()
 
     def add(self, step: Step) -> Step:
         """Give `step` with its number and predecessor; it becomes the end of the chain."""
-        placed = self._placed(step, self.last)
+        placed = replace(self._placed(step, self.last), waits_for=self.looks)
         self.last = placed.key
+        return placed
+
+    def look(self, name: str, **parameters: str) -> Step:
+        """Give an act that changes nothing: steps after it wait for it, but build on the last one.
+
+        What it looks at (the hooks tree) may change without a change for the steps that follow. All
+        of them wait, because those in between may be done already.
+        """
+        placed = self._placed(_act(name, parameters), self.last)
+        self.looks = (*self.looks, placed.key)
         return placed
 
     def act(self, name: str, **parameters: str) -> Step:
         """Give an act of the engine as the new end of the chain."""
-        return self.add(
-            Step(
-                number=0,
-                kind=StepKind.ACT,
-                phase=None,
-                name=name,
-                parameters=tuple(sorted(parameters.items())),
-            )
-        )
+        return self.add(_act(name, parameters))
 
     def output(self, name: str, after: str, **parameters: str) -> Step:
         """Give a step beside the chain, built on the step with key `after`."""
@@ -249,3 +252,13 @@ class _Chain:
     def _placed(self, step: Step, after: str) -> Step:
         self.count += 1
         return replace(step, number=self.count, after=(after,) if after else ())
+
+
+def _act(name: str, parameters: Mapping[str, str]) -> Step:
+    return Step(
+        number=0,
+        kind=StepKind.ACT,
+        phase=None,
+        name=name,
+        parameters=tuple(sorted(parameters.items())),
+    )

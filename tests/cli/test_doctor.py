@@ -1,8 +1,12 @@
 """Tests of what ``dibflow doctor`` prints."""
 
+import argparse
 import json
+from pathlib import Path
 
-from dibflow.cli.doctor import as_json, as_text, exit_status
+import pytest
+
+from dibflow.cli.doctor import add_parser, as_json, as_text, exit_status
 from dibflow.host.examination import Finding, State, ThisHost
 
 TAR = Finding("tar", "writes tar images", State.FOUND, found="1.34", minimum="1.28")
@@ -72,3 +76,20 @@ def test_json_tells_whether_the_host_is_ready_and_why() -> None:
             }
         ],
     }
+
+
+def test_command_examines_this_host_and_exits_accordingly(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    arguments = parser.parse_args(["doctor", "--json", "--store", str(tmp_path / "store")])
+
+    status = arguments.run(arguments)
+
+    answer = json.loads(capsys.readouterr().out)
+    assert status == (0 if answer["ready"] else 4)
+    assert {"namespaces", "overlayfs", "mkfs.ext4"} <= {
+        finding["name"] for finding in answer["findings"]
+    }
+    assert list(tmp_path.iterdir()) == []

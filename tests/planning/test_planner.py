@@ -188,6 +188,16 @@ def test_a_fingerprint_counts_for_the_hooks_of_its_element(search: Path) -> None
     assert changed(before, after) == names_from(after, "extra-data.d/20-data")
 
 
+def test_what_the_engine_only_looks_at_is_in_no_later_key(search: Path) -> None:
+    plan = plan_of(search)
+
+    titles = {step.title: step for step in plan.steps}
+    look, following = titles["settle-hooks"], titles["install.d/environment"]
+
+    assert following.waits_for == (look.key,)
+    assert following.after == (titles["extra-data.d/20-data"].key,)
+
+
 def test_an_output_type_more_changes_no_other_step(search: Path) -> None:
     before = plan_of(search, types=("tar",))
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.harness import Workshop
+
 _PATIENCE_SECONDS = 10
 _SESSION = "DIBFLOW_TEST_SESSION"
 """A variable that all processes started by the tests inherit, so that lost ones are known."""
@@ -72,3 +74,9 @@ def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         time.sleep(0.1)  # what was killed takes a moment to be gone
     del os.environ[_SESSION]
     assert left == NOTHING
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    """A store, elements and outputs in a folder of their own."""
+    return Workshop(tmp_path)

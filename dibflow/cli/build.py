@@ -1,0 +1,122 @@
+"""``dibflow build``: the build that ``luigi --module dibflow BuildImage`` does, with progress."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from dibflow.cli.progress import Display, Follower, LiveDisplay, PlainDisplay, Tally
+from dibflow.cli.selection import add_options, requests_of
+from dibflow.errors import StepError
+from dibflow.wording import human_bytes, human_seconds
+
+if TYPE_CHECKING:
+    from dibflow.engine.build import Build
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command to those of ``dibflow``."""
+    parser = subparsers.add_parser(
+        "build",
+        help="build images",
+        description="Build images. What is finished already is not done again: a build that failed "
+        "or was stopped goes on from its last finished hook.",
+        epilog="example: dibflow build debian-minimal -o out/demo -t qcow2,tar",
+    )
+    add_options(parser)
+    parser.add_argument(
+        "-w", "--workers", type=int, default=2, metavar="N", help="tasks at once (default: 2)"
+    )
+    parser.add_argument("--scheduler-url", metavar="URL", help="use a running luigid")
+    parser.add_argument(
+        "--strict-inputs",
+        action="store_true",
+        help="hide from hooks each variable that is not in their keys",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="show Luigi's own log")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build what the arguments ask for; give the exit status of what went wrong first."""
+    import dataclasses  # noqa: PLC0415
+
+    from dibflow.tasks.opening import plan_build  # noqa: PLC0415 - loads Luigi: only for a build
+
+    started = time.monotonic()
+    builds = [
+        plan_build(dataclasses.replace(request, strict_inputs=arguments.strict_inputs))
+        for request in requests_of(arguments)
+    ]
+    for build in builds:
+        for warning in build.plan.warnings:
+            print(f"dibflow: warning: {warning}", file=sys.stderr)
+    tallies = [Tally.of(build) for build in builds]
+    unfinished = [build for build in builds if not build.is_finished()]
+    if unfinished:
+        with Follower(builds, _display(tallies, verbose=arguments.verbose), tallies):
+            succeeded = _run_luigi(arguments, unfinished)
+        failed = [line for tally in tallies for line in tally.failed]
+        if not succeeded or failed:
+            return _tell_failures(tallies)
+    for build, tally in zip(builds, tallies, strict=True):
+        _tell_outputs(build, tally, seconds=time.monotonic() - started)
+    return 0
+
+
+def _display(tallies: list[Tally], *, verbose: bool) -> Display:
+    dumb = os.environ.get("TERM", "dumb") == "dumb"
+    if sys.stdout.isatty() and not dumb and not verbose:
+        return LiveDisplay(tallies)
+    return PlainDisplay(sys.stdout, tallies)
+
+
+def _run_luigi(arguments: argparse.Namespace, builds: list[Build]) -> bool:
+    import luigi  # noqa: PLC0415 - a quarter of a second that looking commands do without
+    import luigi.setup_logging  # noqa: PLC0415
+
+    from dibflow.tasks.image import BuildImage  # noqa: PLC0415
+    from dibflow.tasks.interrupts import stop_cleanly  # noqa: PLC0415
+
+    luigi.setup_logging.InterfaceLogging._configured = not arguments.verbose
+    logging.getLogger("luigi-interface").setLevel(
+        logging.INFO if arguments.verbose else logging.CRITICAL
+    )
+    for build in builds:
+        stop_cleanly(build)
+    options = {"scheduler_url": arguments.scheduler_url} if arguments.scheduler_url else {}
+    return bool(
+        luigi.build(
+            [BuildImage.of(build) for build in builds],
+            local_scheduler=not arguments.scheduler_url,
+            workers=arguments.workers,
+            **options,
+        )
+    )
+
+
+def _tell_failures(tallies: list[Tally]) -> int:
+    failures = [line for tally in tallies for line in tally.failed]
+    for line in failures:
+        print(f"dibflow: {line.text}", file=sys.stderr)
+    if not failures:
+        print(
+            "dibflow: the build did not finish, and no step of it says why\n"
+            "hint: the same command with --verbose shows what Luigi does",
+            file=sys.stderr,
+        )
+    return failures[0].status if failures else StepError.exit_status
+
+
+def _tell_outputs(build: Build, tally: Tally, *, seconds: float) -> None:
+    for kind in build.definition.types:
+        file = build.output(kind)
+        if file is not None:
+            print(f"{file.path}  {human_bytes(file.size)}")
+    print(f"{build.stem().name}: {tally.summary()}, {human_seconds(seconds)}")

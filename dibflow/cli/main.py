@@ -1,0 +1,38 @@
+"""``dibflow``: the commands, one module each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from dibflow.cli import build, doctor, graph, log, plan, shell
+from dibflow.errors import DibflowError, Interrupted
+
+_COMMANDS = (build, plan, graph, log, shell, doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status; a person's mistake is told without a traceback."""
+    parser = argparse.ArgumentParser(
+        prog="dibflow",
+        description="Build operating-system disk images from diskimage-builder elements, hook by "
+        "hook, resumable and cached.",
+        epilog="Exit statuses: 0 done, 2 wrong usage or definition, 3 elements, 4 this machine, "
+        "5 the store, 6 a step of the build, 128+N stopped by signal N.",
+    )
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add_parser(subparsers)
+    chosen = parser.parse_args(arguments)
+    try:
+        return int(chosen.run(chosen))
+    except DibflowError as error:
+        print(f"dibflow: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return Interrupted.exit_status
+    except BrokenPipeError:
+        # Whoever read us (head, less) has seen enough.
+        sys.stderr.close()
+        return 0
