@@ -12,8 +12,8 @@ program that may itself have been killed.
 
 Init is a fork of the caller without exec: starting an interpreter would cost more than all the rest
 of a step. It runs only what is in this file and what was loaded before. The program is spawned
-without a fork (``posix_spawn``), because copying the tables of an interpreter's memory, and then the
-pages it touches, is the largest part of what a step costs.
+without a fork (``posix_spawn``): copying an interpreter's page tables, and then the pages that it
+touches, is the largest part of what a step costs.
 
 Source: pid_namespaces(7), mount_namespaces(7), prctl(2), posix_spawn(3).
 """
