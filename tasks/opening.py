@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dibflow.engine.build import Build, BuildRequest, asked_before, prepare
+from dibflow.engine.build import Build, BuildRequest, Shelf, asked_before, prepare
 from dibflow.engine.freshness import SystemClock
 from dibflow.errors import StoreError
 from dibflow.sandbox.run import NamespaceSandbox
 from dibflow.store.store import DirectoryStore, RecordKind
 
 
-def plan_build(request: BuildRequest) -> Build:
-    """Plan a request against its store, on this machine, with its clock."""
+def plan_build(request: BuildRequest, *, shelf: Shelf | None = None) -> Build:
+    """Plan a request against its store, on this machine, with its clock.
+
+    `shelf` may be shared among requests with the same ``ELEMENTS_PATH``.
+    """
     store = DirectoryStore(request.store)
     store.reconcile()
-    return prepare(request, store=store, sandbox=NamespaceSandbox(), clock=SystemClock())
+    return prepare(
+        request, store=store, sandbox=NamespaceSandbox(), clock=SystemClock(), shelf=shelf
+    )
 
 
 def open_build(store: Path, build_id: str) -> Build:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import os
 import sys
@@ -11,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from dibflow.cli.progress import Display, Follower, LiveDisplay, PlainDisplay, Tally
 from dibflow.cli.selection import add_options, requests_of
+from dibflow.engine.build import Build, Shelf
 from dibflow.errors import StepError
 from dibflow.wording import human_bytes, human_seconds
 
 if TYPE_CHECKING:
-    from dibflow.engine.build import Build
-
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
@@ -45,14 +45,14 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Build what the arguments ask for; give the exit status of what went wrong first."""
-    import dataclasses  # noqa: PLC0415
-
     from dibflow.tasks.opening import plan_build  # noqa: PLC0415 - loads Luigi: only for a build
 
     started = time.monotonic()
+    requests = requests_of(arguments)
+    shelf = Shelf.of(requests[0].environment)
     builds = [
-        plan_build(dataclasses.replace(request, strict_inputs=arguments.strict_inputs))
-        for request in requests_of(arguments)
+        plan_build(dataclasses.replace(request, strict_inputs=arguments.strict_inputs), shelf=shelf)
+        for request in requests
     ]
     for build in builds:
         for warning in build.plan.warnings:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from dibflow.digest import digest_of, digest_of_file
+from dibflow.digest import digest_of
 from dibflow.engine.executor import tree_record
 from dibflow.planning.hooks import HookTree
 from dibflow.planning.variables import ARTIFACTS, TARGET, TREE
@@ -15,8 +16,11 @@ from dibflow.store.store import LayerStore, RecordKind, store_errors
 _LAYOUT = (TREE, TARGET, ARTIFACTS, "image", "block-device", "tmp")
 
 
-def tree_digest(tree: HookTree) -> str:
-    """Give the key of a merged hooks tree: each path with its content or link, and mode."""
+def tree_digest(tree: HookTree, digest: Callable[[Path], str]) -> str:
+    """Give the key of a merged hooks tree: each path with its content or link, and mode.
+
+    `digest` gives the SHA-256 of a file's content.
+    """
     return digest_of(
         {
             "layout": _LAYOUT,
@@ -24,7 +28,7 @@ def tree_digest(tree: HookTree) -> str:
             "files": [
                 [file.path, file.executable, f"-> {file.link_target}"]
                 if file.link_target is not None
-                else [file.path, file.executable, digest_of_file(file.source)]
+                else [file.path, file.executable, digest(file.source)]
                 for file in tree.files
             ],
         }

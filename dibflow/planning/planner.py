@@ -20,6 +20,7 @@ The chain of one image, each line a step (or, for hooks, one step each)::
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -54,7 +55,7 @@ class Inputs:
     names: Names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Planner:
     """Makes plans of one image.
 
@@ -169,8 +170,11 @@ class Planner:
         )
 
     def _values(self, phase: Phase, names: Names) -> tuple[tuple[str, str], ...]:
-        environment = phase_variables(phase, self.engine, self.paths)
-        return tuple(sorted(names.of(environment, without=HOST_ONLY).items()))
+        return tuple(sorted(names.of(self._environments[phase], without=HOST_ONLY).items()))
+
+    @functools.cached_property
+    def _environments(self) -> Mapping[Phase, Mapping[str, str]]:
+        return {phase: phase_variables(phase, self.engine, self.paths) for phase in Phase}
 
     def _host_files(self, variables: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         return self.host_files([value for _, value in variables])
@@ -220,7 +224,7 @@ class _Chain:
 
     def add(self, step: Step) -> Step:
         """Give `step` with its number and predecessor; it becomes the end of the chain."""
-        placed = replace(self._placed(step, self.last), waits_for=self.looks)
+        placed = self._placed(step, self.last)
         self.last = placed.key
         return placed
 
@@ -251,7 +255,9 @@ class _Chain:
 
     def _placed(self, step: Step, after: str) -> Step:
         self.count += 1
-        return replace(step, number=self.count, after=(after,) if after else ())
+        return replace(
+            step, number=self.count, after=(after,) if after else (), waits_for=self.looks
+        )
 
 
 def _act(name: str, parameters: Mapping[str, str]) -> Step:
