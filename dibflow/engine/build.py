@@ -261,7 +261,7 @@ class Build:
 
     @property
     def _settling(self) -> Step:
-        return next(step for step in self.plan.steps if step.name == SETTLE_HOOKS)
+        return self.plan.act(SETTLE_HOOKS)
 
     def _with_hooks_of(self, record: StepRecord) -> Build:
         found = {phase: [name for name, _ in hooks] for phase, hooks in record.data.items()}
@@ -276,7 +276,7 @@ class Build:
 
     def has(self, step: Step) -> bool:
         """Tell whether `step` belongs to this build's plan."""
-        return any(other.key == step.key for other in self.plan.steps)
+        return step in self.plan
 
     def output(self, kind: str) -> OutputFile | None:
         """Give the output of a type as it was last written; None if that is not what is there."""

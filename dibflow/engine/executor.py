@@ -163,12 +163,8 @@ class Executor:
             variables["TMPDIR"] = f"{self.paths.build_folder}/{SCRATCH}"
         if step.kind is not StepKind.HOOK:
             return variables
-        evaluated = next(
-            other
-            for other in self.plan.steps
-            if other.kind is StepKind.ENVIRONMENT and other.phase is step.phase
-        )
-        record = self.store.finished(evaluated.key)
+        assert step.phase is not None  # noqa: S101 - hooks have one
+        record = self.store.finished(self.plan.environment(step.phase).key)
         for name, value in (record.environment if record else {}).items():
             if value is None:
                 variables.pop(name, None)
@@ -181,8 +177,7 @@ class Executor:
 
     def image_size_kib(self) -> int:
         """Give the size of the root filesystem, once the tree's has been measured."""
-        measured = next(step for step in self.plan.steps if step.name == FINISH_ROOT)
-        record = self.store.finished(measured.key)
+        record = self.store.finished(self.plan.act(FINISH_ROOT).key)
         if record is None:
             raise StepError("sizing the image: its tree has not been measured yet")
         return image_size_kib(

@@ -202,13 +202,34 @@ class Plan:
     tree: str
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()
+    _by_key: dict[str, Step] = field(init=False, repr=False, compare=False)
+    _acts: dict[str, Step] = field(init=False, repr=False, compare=False)
+    _environments: dict[Phase | None, Step] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        acts = {step.name: step for step in self.steps if step.kind is StepKind.ACT}
+        environments = {
+            step.phase: step for step in self.steps if step.kind is StepKind.ENVIRONMENT
+        }
+        object.__setattr__(self, "_by_key", {step.key: step for step in self.steps})
+        object.__setattr__(self, "_acts", acts)
+        object.__setattr__(self, "_environments", environments)
+
+    def __contains__(self, step: Step) -> bool:
+        """Tell whether the plan has a step with the key of `step`."""
+        return step.key in self._by_key
 
     def step(self, key: str) -> Step:
         """Give the step with a definition key. Raises KeyError."""
-        for step in self.steps:
-            if step.key == key:
-                return step
-        raise KeyError(key)
+        return self._by_key[key]
+
+    def act(self, name: str) -> Step:
+        """Give an act of the engine. Raises KeyError."""
+        return self._acts[name]
+
+    def environment(self, phase: Phase) -> Step:
+        """Give the step that evaluates ``environment.d`` for a phase. Raises KeyError."""
+        return self._environments[phase]
 
     def find(self, text: str) -> tuple[Step, ...]:
         """Give the steps that `text` may mean: a title, a hook, a number or the start of a key."""
