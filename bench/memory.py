@@ -26,7 +26,7 @@ def measure(workshop: Workshop, rounds: int) -> list[Figure]:
     figures = []
     for size in SIZES_MB:
         element = f"bench-size-{size}"
-        write = f"head -c {size}M /dev/urandom | split -b 1M - /var/lib/bench-"
+        write = f"dd if=/dev/urandom of=/var/lib/bench bs=1M count={size}"
         workshop.element(element, {"install.d/50-bench": f"#!/bin/bash\nset -e\n{write}\n"})
         samples = []
         for _ in range(rounds):
