@@ -2,7 +2,7 @@
 
 Every function raises OSError with errno, and the path where there is one.
 
-Source: mount(2), umount2(2), unshare(2), prctl(2), syncfs(2), loop(4), ioctl_iflags(2).
+Source: mount(2), umount2(2), unshare(2), setns(2), prctl(2), syncfs(2), loop(4), ioctl_iflags(2).
 """
 
 from __future__ import annotations
@@ -73,6 +73,14 @@ def unmount(target: str, *, detach: bool = False) -> None:
 def unshare(namespaces: Namespace) -> None:
     """Move the calling process (for PID: its later children) to new namespaces."""
     _check(_libc.unshare(ctypes.c_int(namespaces)))
+
+
+def enter_namespace(descriptor: int, namespace: Namespace) -> None:
+    """Join the namespace that a descriptor of ``/proc/PID/ns/`` names (for PID: later children).
+
+    Source: setns(2).
+    """
+    _check(_libc.setns(ctypes.c_int(descriptor), ctypes.c_int(namespace)))
 
 
 def die_with_parent(signal_number: int) -> None:

@@ -44,6 +44,8 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 def _unescape(field: str) -> str:
+    if "\\" not in field:
+        return field
     return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), field)
 
 

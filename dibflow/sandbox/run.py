@@ -1,31 +1,34 @@
 """Carry out a `SandboxSpec`: one program in namespaces that end with it.
 
-Three processes stand between the caller and the program::
+One process stands between the caller and the program::
 
-    caller ── supervisor ── init (pid 1 of the new pid namespace) ── program and what it starts
-              new mount,     makes the mounts, reaps, kills the
-              pid, ipc ns    rest, unmounts, reports through a pipe
+    caller ── init (pid 1 of a new pid namespace) ── program and what it starts
+              makes the mounts, reaps, kills the
+              rest, unmounts, reports through a pipe
 
-Each dies with the one before it (``PR_SET_PDEATHSIG``). When init dies, by whatever cause, the
-kernel kills all of its namespace, and with the last process go the mounts: nothing needs to be
-undone by a program that may itself have been killed.
+It dies with the caller (``PR_SET_PDEATHSIG``). When init dies, by whatever cause, the kernel kills
+all of its namespace, and with the last process go the mounts: nothing needs to be undone by a
+program that may itself have been killed.
 
-They are forks of the caller without exec: starting an interpreter for each would cost more than
-all the rest of a step. They run only what is in this file and what was loaded before.
+Init is a fork of the caller without exec: starting an interpreter would cost more than all the rest
+of a step. It runs only what is in this file and what was loaded before. The program is spawned
+without a fork (``posix_spawn``): copying an interpreter's page tables, and then the pages that it
+touches, is the largest part of what a step costs.
 
-Source: pid_namespaces(7), mount_namespaces(7), prctl(2).
+Source: pid_namespaces(7), mount_namespaces(7), prctl(2), posix_spawn(3).
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -37,6 +40,8 @@ from dibflow.sandbox.spec import Act, Mount, Outcome, Program, SandboxSpec
 
 _CAPTURE_DESCRIPTOR = 3
 _CANNOT_START = 126
+_RESET_SIGNALS = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGXFSZ)
+"""Signals that Python, or the engine, handles or ignores, and a program must not."""
 
 
 class Sandbox(Protocol):
@@ -63,26 +68,55 @@ class NamespaceSandbox:
         sys.stdout.flush()
         sys.stderr.flush()
         caller = os.getpid()
-        supervisor = os.fork()
-        if supervisor == 0:
-            _guarded(lambda: _supervise(spec, caller, writer, log, capture), writer)
+        with _new_pid_namespace():
+            init = os.fork()
+            if init == 0:
+                _guarded(lambda: _init(spec, caller, writer, log, capture), writer)
         try:
             os.close(writer)
             with open(reader, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
                 answer = pipe.read()
-            _, ended = os.waitpid(supervisor, 0)
+            _, ended = os.waitpid(init, 0)
             captured = _content(capture)
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(supervisor, signal.SIGKILL)
+                os.kill(init, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(supervisor, 0)
+                os.waitpid(init, 0)
             raise
         finally:
             os.close(capture)
             if log is not None:
                 os.close(log)
         return _outcome(answer, ended, captured, time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def _new_pid_namespace() -> Iterator[None]:
+    """Have the first child forked in the body be pid 1 of a new pid namespace.
+
+    Children forked afterwards are in the caller's own again. Source: pid_namespaces(7), "setns(2)
+    and unshare(2) semantics".
+    """
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _unshare(linux.Namespace.PID)
+        try:
+            yield
+        finally:
+            linux.enter_namespace(own, linux.Namespace.PID)
+    finally:
+        os.close(own)
+
+
+def _unshare(namespaces: linux.Namespace) -> None:
+    try:
+        linux.unshare(namespaces)
+    except OSError as error:
+        raise HostError(
+            f"making the namespaces of a step: {error.strerror}",
+            hint="run as root (sudo), or give the container CAP_SYS_ADMIN",
+        ) from error
 
 
 def _open_log(spec: SandboxSpec) -> int | None:
@@ -120,7 +154,7 @@ def _outcome(answer: bytes, ended: int, captured: bytes, seconds: float) -> Outc
     )
 
 
-# --- from here on: forked children. No logging, no threads, and only os._exit ends them. ---
+# --- from here on: the forked child. No logging, no threads, and only os._exit ends it. ---
 
 
 def _guarded(work: Callable[[], None], writer: int) -> NoReturn:
@@ -150,37 +184,13 @@ def _report(writer: int, value: object) -> None:
         data = data[os.write(writer, data) :]
 
 
-def _supervise(spec: SandboxSpec, caller: int, writer: int, log: int | None, capture: int) -> None:
-    """Make the namespaces, start init in them, end with its status."""
-    linux.die_with_parent(signal.SIGKILL)
-    if os.getppid() != caller:
-        os._exit(_CANNOT_START)
-    _close_all_but({writer, log, capture})
-    if spec.interactive:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    else:
-        os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-    try:
-        linux.unshare(linux.Namespace.MOUNT | linux.Namespace.PID | linux.Namespace.IPC)
-    except OSError as error:
-        raise HostError(
-            f"making the namespaces of a step: {error.strerror}",
-            hint="run as root (sudo), or give the container CAP_SYS_ADMIN",
-        ) from error
-    # Were the supervisor killed before init has asked to die with it, init would live on: so it
-    # waits for a byte that only a living supervisor can write.
-    go_reader, go_writer = os.pipe()
-    init = os.fork()
-    if init == 0:
-        os.close(go_writer)
-        _guarded(lambda: _init(spec, go_reader, writer, log, capture), writer)
-    os.close(go_reader)
-    os.close(writer)
-    os.write(go_writer, b"g")
-    _, status = os.waitpid(init, 0)
-    os._exit(abs(os.waitstatus_to_exitcode(status)))
+def _parent_as_seen_from_outside() -> int:
+    """Give the parent's process id in the namespace that ``/proc`` still shows; ours says 0.
+
+    Source: proc_pid_stat(5).
+    """
+    with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - in a child short of time
+        return int(file.read().rpartition(b")")[2].split()[1])
 
 
 def _close_all_but(kept: Iterable[int | None]) -> None:
@@ -192,12 +202,21 @@ def _close_all_but(kept: Iterable[int | None]) -> None:
                 os.close(descriptor)
 
 
-def _init(spec: SandboxSpec, go: int, writer: int, log: int | None, capture: int) -> None:
+def _init(spec: SandboxSpec, caller: int, writer: int, log: int | None, capture: int) -> None:
     """Be pid 1: mount, run the program, end everything, unmount, report."""
+    # Collecting garbage would touch, and so copy, every page that holds a Python object.
+    gc.disable()
     linux.die_with_parent(signal.SIGKILL)
-    if not os.read(go, 1):
+    if _parent_as_seen_from_outside() != caller:
         os._exit(_CANNOT_START)
-    os.close(go)
+    _close_all_but({writer, log, capture})
+    if spec.interactive:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    else:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+    _unshare(linux.Namespace.MOUNT | linux.Namespace.IPC)
     build = Path(spec.build_folder)
     caller_folder = _current_folder()
     os.chdir(spec.start)
@@ -215,10 +234,7 @@ def _init(spec: SandboxSpec, go: int, writer: int, log: int | None, capture: int
         except OSError as error:
             raise StepError(f"working in the image: {error}") from error
     else:
-        program = os.fork()
-        if program == 0:
-            _start(spec.program, log=log, capture=capture, interactive=spec.interactive)
-        status = _wait_for(program)
+        status = _run(spec.program, log=log, capture=capture, interactive=spec.interactive)
     stopped = _kill_the_rest()
     left = hook_mounts(
         _mount_table(),
@@ -295,31 +311,58 @@ def _mount(mount: Mount) -> None:
         ) from error
 
 
-def _start(program: Program, *, log: int | None, capture: int, interactive: bool) -> NoReturn:
-    """Become the program; what cannot be started ends with 126 or 127, as in a shell."""
+def _run(program: Program, *, log: int | None, capture: int, interactive: bool) -> int:
+    """Run the program to its end; what cannot be started ends with 126 or 127, as in a shell."""
     try:
-        for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-        if not interactive:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(capture, _CAPTURE_DESCRIPTOR)
-        os.set_inheritable(_CAPTURE_DESCRIPTOR, True)  # dup2 does nothing where both are the same
-        if log is not None:
-            os.dup2(log, 1)
-            os.dup2(log, 2)
-        os.umask(0o022)
-        if program.root != "/":
-            os.chroot(program.root)
-        os.chdir(program.folder)
-        os.execve(  # noqa: S606 - a hook is started by its own path, without a shell
-            program.arguments[0], program.arguments, dict(program.environment)
-        )
+        started = _spawn(program, log=log, capture=capture, interactive=interactive)
     except OSError as error:
         text = f"dibflow: cannot start {program.arguments[0]}: {error.strerror}\n"
-        os.write(2, text.encode(errors="surrogateescape"))
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+        os.write(2 if log is None else log, text.encode(errors="surrogateescape"))
+        return 127 if isinstance(error, FileNotFoundError) else 126
+    return _wait_for(started)
+
+
+def _spawn(program: Program, *, log: int | None, capture: int, interactive: bool) -> int:
+    actions = []
+    if not interactive:
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        actions.append((os.POSIX_SPAWN_DUP2, null, 0))
+    if log is not None:
+        actions += [(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
+    # Last: any of the others may have had its number.
+    actions.append((os.POSIX_SPAWN_DUP2, capture, _CAPTURE_DESCRIPTOR))
+    os.umask(0o022)
+    with _inside(program.root):
+        os.chdir(program.folder)
+        return os.posix_spawn(
+            program.arguments[0],
+            program.arguments,
+            program.environment,
+            file_actions=actions,
+            setsigdef=_RESET_SIGNALS,
+        )
+
+
+@contextlib.contextmanager
+def _inside(root: str) -> Iterator[None]:
+    """Have `root` as the root of this process for the body, which may change the current folder.
+
+    posix_spawn knows no chroot; a privileged process gets out again by a descriptor of the root
+    that it left. Source: chroot(2).
+    """
+    if root == "/":
+        yield
+        return
+    outside = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chroot(root)
+        try:
+            yield
+        finally:
+            os.fchdir(outside)
+            os.chroot(".")
     finally:
-        os._exit(_CANNOT_START)
+        os.close(outside)
 
 
 def _wait_for(program: int) -> int:
@@ -346,8 +389,10 @@ def _kill_the_rest() -> int:
 
 def _detach_loops(device: int) -> None:
     """Detach the loop devices whose file lies in this sandbox's overlay and that a hook left."""
-    for block in Path("/sys/block").glob("loop*/loop"):
-        node = f"/dev/{block.parent.name}"
+    for name in os.listdir("/sys/block"):  # noqa: PTH208 - names, in a child short of time
+        if not name.startswith("loop") or not os.path.exists(f"/sys/block/{name}/loop"):  # noqa: PTH110
+            continue
+        node = f"/dev/{name}"
         try:
             descriptor = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
