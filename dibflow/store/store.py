@@ -263,17 +263,17 @@ class DirectoryStore:
         layers = [self.root / "layers" / layer / "diff" for layer in stack]
         keep = STACK_LIMIT - 1
         if len(layers) <= keep:
-            return tuple(reversed(layers))
+            return _top_first(layers)
         chains = chain_ids(stack)
         # The longest prefix that is flattened already serves as long as the rest fits above it;
         # otherwise half of the room is left for the layers to come.
         for length in range(len(stack), len(stack) - keep, -1):
             flat = self.root / "flats" / chains[length - 1]
             if flat.exists():
-                return (*reversed(layers[length:]), flat / "diff")
+                return (*_top_first(layers[length:]), flat / "diff")
         length = len(stack) - keep // 2
         flat = self._flatten(layers[:length], chains[length - 1])
-        return (*reversed(layers[length:]), flat / "diff")
+        return (*_top_first(layers[length:]), flat / "diff")
 
     def _flatten(self, layers: Sequence[Path], chain: str) -> Path:
         final = self.root / "flats" / chain
@@ -355,6 +355,16 @@ class DirectoryStore:
                             folder.rename(ours / folder.name)
                             removed.append(folder.name)
         return tuple(removed)
+
+
+def _top_first(layers: Sequence[Path]) -> tuple[Path, ...]:
+    """Put layers (base first) in the order of ``lowerdir=``, each once.
+
+    A step may do again what an earlier one did and another undid: the same layer, twice in the
+    stack. overlayfs refuses that with ELOOP. The upper one says all that the lower one says, and
+    hides all that it hides, so the lower one can go.
+    """
+    return tuple(dict.fromkeys(reversed(layers)))
 
 
 def _rename_new(source: Path, target: Path) -> None:
