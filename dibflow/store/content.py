@@ -1,11 +1,12 @@
 """The identity of a layer: a digest over what its tree holds.
 
 In the digest: path, type, mode, owner, size and content of files, target of symlinks, numbers of
-devices (whiteouts are character devices 0:0), extended attributes (overlayfs marks opaque folders
-with one), and which names are hard links of one another.
+devices (whiteouts are character devices 0:0), extended attributes of the image, opaque marks, and
+which names are hard links of one another.
 
 Left out: times, because a hook that writes the same bytes later has changed nothing; inode numbers
-and sizes of folders, because they are the filesystem's own.
+and sizes of folders, because they are the filesystem's own; what overlayfs notes for itself, for
+the same reason (`dibflow.store.marks`).
 
 Source: Linux, Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories".
 """
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dibflow.digest import KEY_LENGTH
+from dibflow.store.marks import read_xattrs
 
 _CHUNK = 1 << 18
 
@@ -42,7 +44,7 @@ def content_of(tree: Path) -> Content:
     """Walk `tree` and give its identity; the folder itself does not count, only what is in it.
 
     Memory does not grow with the tree, but for the names of one folder per level and the inodes
-    of hard links. Raises OSError.
+    of hard links. Raises OSError, and StoreError as `read_xattrs` does.
     """
     digest = hashlib.sha256()
     size = 0
@@ -67,9 +69,11 @@ def content_of(tree: Path) -> Content:
             fields.append(os.readlink(path))  # noqa: PTH115 - names are bytes here
         elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             fields.append(b"%d" % status.st_rdev)
-        for attribute in sorted(os.listxattr(path, follow_symlinks=False)):
-            value = os.getxattr(path, attribute, follow_symlinks=False)
+        xattrs = read_xattrs(path)
+        for attribute, value in xattrs.image:
             fields += [os.fsencode(attribute), value]
+        if xattrs.opaque:
+            fields.append(b"opaque")
         # The length before each field keeps two fields from reading like one.
         digest.update(b"%d\n" % len(fields))
         for field in fields:

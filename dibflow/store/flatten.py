@@ -14,9 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dibflow.digest import digest_of
-
-_OPAQUE = "trusted.overlay.opaque"
-_OWN = "trusted.overlay."
+from dibflow.store.marks import is_whiteout, read_xattrs
 
 
 def chain_ids(stack: Sequence[str]) -> tuple[str, ...]:
@@ -52,25 +50,20 @@ def _apply(layer: Path, target: Path) -> None:
 
 
 def _apply_folder(source: Path, place: Path, status: os.stat_result) -> None:
-    opaque = _OPAQUE in os.listxattr(source, follow_symlinks=False)
-    if opaque or not _is_folder(place):
+    xattrs = read_xattrs(source)
+    if xattrs.opaque or not _is_folder(place):
         _clear(place)
         place.mkdir()
     _apply(source, place)
     os.chown(place, status.st_uid, status.st_gid)
     place.chmod(stat.S_IMODE(status.st_mode))
-    for name in os.listxattr(place, follow_symlinks=False):
-        os.removexattr(place, name, follow_symlinks=False)
-    for name in os.listxattr(source, follow_symlinks=False):
-        if not name.startswith(_OWN):
-            value = os.getxattr(source, name, follow_symlinks=False)
-            os.setxattr(place, name, value, follow_symlinks=False)
+    wanted = dict(xattrs.image)
+    for name, _ in read_xattrs(place).image:
+        if name not in wanted:
+            os.removexattr(place, name)
+    for name, value in wanted.items():
+        os.setxattr(place, name, value)
     os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def is_whiteout(status: os.stat_result) -> bool:
-    """Tell whether an entry of a layer says that the name below is gone."""
-    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
 def _is_folder(path: Path) -> bool:

@@ -17,14 +17,19 @@ from pathlib import Path
 def key_lock(folder: Path, key: str, *, on_wait: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock of `key` for the body; wait for it if need be.
 
-    `on_wait` is told once who holds it. The file is removed with the lock. A forked child has the
-    lock too as long as it has the descriptor: children close what they do not need.
+    `on_wait` is told once who holds it. The file is removed with the lock. A forked child shares
+    the lock: if we are killed, it is held until the child closes the descriptor or ends.
     """
     path = folder / key
+    told = False
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _take(descriptor, on_wait)
+            if not _try(descriptor):
+                if not told:
+                    on_wait(_holder(descriptor))
+                    told = True
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             if _is_still(descriptor, path):
                 break
         except BaseException:
@@ -37,15 +42,23 @@ def key_lock(folder: Path, key: str, *, on_wait: Callable[[str], None]) -> Itera
         yield
     finally:
         path.unlink(missing_ok=True)
+        # Closing is not enough while a forked child has the descriptor too.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
-def _take(descriptor: int, on_wait: Callable[[str], None]) -> None:
+def _try(descriptor: int) -> bool:
+    """Take a lock if it is free."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        on_wait(os.pread(descriptor, 200, 0).decode(errors="replace") or "another process")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> str:
+    """Read who holds a lock, which is not yet written if it was taken this moment."""
+    return os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
 
 
 def _is_still(descriptor: int, path: Path) -> bool:
@@ -60,9 +73,6 @@ def is_held(path: Path) -> bool:
     """Tell whether some process holds the flock of an existing file or folder."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _try(descriptor)
     finally:
         os.close(descriptor)
-    return False

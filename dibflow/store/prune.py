@@ -8,65 +8,40 @@ step that changed nothing.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
-_OPAQUE = "trusted.overlay.opaque"
-_OWN = "trusted.overlay."
+from dibflow.store.lookup import lookup
+from dibflow.store.marks import is_opaque, read_xattrs
 
 
 def prune_unchanged_folders(diff: Path, lowers: Sequence[Path]) -> None:
     """Remove each folder of `diff` that is empty and no different from the one below it.
 
-    `lowers` run from the top layer to the base. Times do not count as a difference.
+    `lowers` run from the top layer to the base. Times do not count as a difference. An opaque
+    folder stays with all that is in it: what the layers below have there does not show.
     """
-    for parent, folders, _ in os.walk(diff, topdown=False):
-        for name in folders:
-            folder = Path(parent, name)
-            if folder.is_symlink() or _OPAQUE in os.listxattr(folder, follow_symlinks=False):
-                continue
-            with os.scandir(folder) as entries:
-                if any(True for _ in entries):
-                    continue
-            below = folder_below(lowers, folder.relative_to(diff))
-            if below is not None and _same(folder, below):
-                folder.rmdir()
+    _prune(diff, PurePath(), lowers)
 
 
-def folder_below(lowers: Sequence[Path], relative: Path) -> Path | None:
-    """Give the folder that `relative` shows in a stack, top first; None if it shows none."""
-    for lower in lowers:
-        hidden = False
-        place = lower
-        for part in relative.parts:
-            place /= part
-            try:
-                status = place.lstat()
-            except (FileNotFoundError, NotADirectoryError):
-                break
-            if not stat.S_ISDIR(status.st_mode):
-                return None
-            hidden = hidden or _OPAQUE in os.listxattr(place, follow_symlinks=False)
-        else:
-            return place
-        if hidden:
-            return None
-    return None
+def _prune(folder: Path, relative: PurePath, lowers: Sequence[Path]) -> None:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    for name in names:
+        inner = folder / name
+        if is_opaque(inner):
+            continue
+        _prune(inner, relative / name, lowers)
+        if not any(inner.iterdir()):
+            below = lookup(lowers, relative / name)
+            if below is not None and _same(inner, below):
+                inner.rmdir()
 
 
 def _same(one: Path, other: Path) -> bool:
+    """Compare all that a folder has but its entries; the mode holds the type as well."""
     first, second = one.lstat(), other.lstat()
-    return (first.st_mode, first.st_uid, first.st_gid) == (
-        second.st_mode,
-        second.st_uid,
-        second.st_gid,
-    ) and _attributes(one) == _attributes(other)
-
-
-def _attributes(path: Path) -> dict[str, bytes]:
-    return {
-        name: os.getxattr(path, name, follow_symlinks=False)
-        for name in os.listxattr(path, follow_symlinks=False)
-        if not name.startswith(_OWN)
-    }
+    return (
+        (first.st_mode, first.st_uid, first.st_gid)
+        == (second.st_mode, second.st_uid, second.st_gid)
+    ) and read_xattrs(one).image == read_xattrs(other).image

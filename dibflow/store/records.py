@@ -1,7 +1,7 @@
 """Records: small JSON files that say what is finished.
 
-A record appears whole (written beside, synced, renamed, the folder synced) or not at all; one that
-is damaged all the same counts as absent, so the worst that can follow is work done again.
+A record appears whole (written in staging, synced, renamed, the folder synced) or not at all; one
+that is damaged all the same counts as absent, so the worst that can follow is work done again.
 """
 
 from __future__ import annotations
@@ -66,18 +66,17 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def write_record(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a record, durably; `path` appears whole or stays as it was. Raises OSError."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.write(json.dumps(value, sort_keys=True).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+def write_record(path: Path, value: Mapping[str, Any], *, made: Path) -> None:
+    """Write a record, durably; `path` appears whole or stays as it was. Raises OSError.
+
+    It is made under the name `made` on the same filesystem. Whoever gives that name removes what is
+    left there if this fails.
+    """
+    with made.open("wb") as file:
+        file.write(json.dumps(value, sort_keys=True).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    made.rename(path)
     sync_folder(path.parent)
 
 

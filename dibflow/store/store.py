@@ -33,9 +33,9 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -171,7 +171,7 @@ class DirectoryStore:
     def _open(self) -> None:
         version = self.root / "version"
         try:
-            text = version.read_text()
+            text = version.read_text(errors="replace")
         except FileNotFoundError:
             self._create(version)
             return
@@ -212,19 +212,26 @@ class DirectoryStore:
     @contextlib.contextmanager
     def stage(self) -> Iterator[Staging]:
         """Open a layer; its folder is locked, so that `reconcile` leaves it while we live."""
-        with store_errors("opening a layer", self.root), self._gate(fcntl.LOCK_SH):
-            folder = Path(tempfile.mkdtemp(dir=self.root / "staging"))
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-        staging = Staging(folder)
-        try:
+        with contextlib.ExitStack() as undo:
             with store_errors("opening a layer", self.root):
+                staging = Staging(undo.enter_context(self._staging_entry(Path.mkdir)))
                 staging.diff.mkdir()
+                staging.diff.chmod(0o755)  # the root that the step sees, whatever our umask
                 staging.work.mkdir()
             yield staging
-        finally:
-            _remove_tree(folder)
-            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _staging_entry(self, make: Callable[[Path], None]) -> Iterator[Path]:
+        """Hold a new file or folder in ``staging/``, locked; remove what is left of it."""
+        path = self.root / "staging" / f"{os.getpid()}-{secrets.token_hex(8)}"
+        with contextlib.ExitStack() as undo:
+            with self._gate(fcntl.LOCK_SH):
+                make(path)
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                undo.callback(os.close, descriptor)
+                undo.callback(_remove, path)  # before the lock is given up
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield path
 
     def commit(self, staging: Staging, *, over: Sequence[Path]) -> Layer:
         """Make a staged layer durable and visible: see the module's picture.
@@ -244,6 +251,7 @@ class DirectoryStore:
                 write_record(
                     staging.folder / "layer.json",
                     {"size_bytes": content.size_bytes, "entries": content.entries},
+                    made=staging.folder / "layer.json.new",
                 )
                 with contextlib.suppress(FileExistsError):
                     _rename_new(staging.folder, final)
@@ -255,17 +263,17 @@ class DirectoryStore:
         layers = [self.root / "layers" / layer / "diff" for layer in stack]
         keep = STACK_LIMIT - 1
         if len(layers) <= keep:
-            return tuple(reversed(layers))
+            return _top_first(layers)
         chains = chain_ids(stack)
         # The longest prefix that is flattened already serves as long as the rest fits above it;
         # otherwise half of the room is left for the layers to come.
         for length in range(len(stack), len(stack) - keep, -1):
             flat = self.root / "flats" / chains[length - 1]
             if flat.exists():
-                return (*reversed(layers[length:]), flat / "diff")
+                return (*_top_first(layers[length:]), flat / "diff")
         length = len(stack) - keep // 2
         flat = self._flatten(layers[:length], chains[length - 1])
-        return (*reversed(layers[length:]), flat / "diff")
+        return (*_top_first(layers[length:]), flat / "diff")
 
     def _flatten(self, layers: Sequence[Path], chain: str) -> Path:
         final = self.root / "flats" / chain
@@ -299,7 +307,8 @@ class DirectoryStore:
 
     def has_layer(self, layer: str) -> bool:
         """Tell whether a layer is there."""
-        return (self.root / "layers" / layer / "layer.json").exists()
+        # Asked for every layer of every step: a Path for each would cost ten times the look.
+        return os.access(f"{self.root}/layers/{layer}/layer.json", os.F_OK)
 
     def write_step(self, record: StepRecord) -> None:
         """Make a step finished, under both of its keys; the definition key comes last."""
@@ -315,8 +324,9 @@ class DirectoryStore:
 
     def write(self, kind: RecordKind, key: str, value: Mapping[str, Any]) -> None:
         """Write a record: whole, durable."""
-        with store_errors(f"writing {kind.value}/{key}", self.root):
-            write_record(self.root / kind.value / f"{key}.json", value)
+        doing = f"writing {kind.value}/{key}"
+        with store_errors(doing, self.root), self._staging_entry(Path.touch) as made:
+            write_record(self.root / kind.value / f"{key}.json", value, made=made)
 
     @contextlib.contextmanager
     def _gate(self, mode: int) -> Iterator[None]:
@@ -331,16 +341,30 @@ class DirectoryStore:
             os.close(descriptor)
 
     def reconcile(self) -> tuple[str, ...]:
-        """Remove what dead processes left in ``staging/``; give the names."""
-        removed = []
+        """Remove what dead processes left in ``staging/``; give the names.
+
+        Taking it away is quick, so nobody who wants to stage waits while gigabytes are removed.
+        """
         doing = "clearing the store's staging folder"
-        with store_errors(doing, self.root), self._gate(fcntl.LOCK_EX):
-            for folder in (self.root / "staging").iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    if not is_held(folder):
-                        _remove_tree(folder)
-                        removed.append(folder.name)
+        with store_errors(doing, self.root), self._staging_entry(Path.mkdir) as ours:
+            removed = []
+            with self._gate(fcntl.LOCK_EX):
+                for folder in (self.root / "staging").iterdir():
+                    with contextlib.suppress(FileNotFoundError):
+                        if not is_held(folder):
+                            folder.rename(ours / folder.name)
+                            removed.append(folder.name)
         return tuple(removed)
+
+
+def _top_first(layers: Sequence[Path]) -> tuple[Path, ...]:
+    """Put layers (base first) in the order of ``lowerdir=``, each once.
+
+    A step may do again what an earlier one did and another undid: the same layer, twice in the
+    stack. overlayfs refuses that with ELOOP. The upper one says all that the lower one says, and
+    hides all that it hides, so the lower one can go.
+    """
+    return tuple(dict.fromkeys(reversed(layers)))
 
 
 def _rename_new(source: Path, target: Path) -> None:
@@ -351,6 +375,14 @@ def _rename_new(source: Path, target: Path) -> None:
         if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
         raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder with all in it; what is gone already is fine."""
+    if path.is_dir():
+        _remove_tree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _remove_tree(folder: Path) -> None:

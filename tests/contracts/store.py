@@ -72,6 +72,13 @@ class LayerStoreContract:
 
         assert [next(lower.iterdir()).name for lower in lowers] == ["top", "base"]
 
+    def test_a_layer_that_came_again_is_shown_where_it_came_last(self, store: LayerStore) -> None:
+        first, other = self.commit(store, "motd", "one"), self.commit(store, "motd", "two")
+
+        lowers = store.lowers([first, other, first])
+
+        assert [(lower / "motd").read_text() for lower in lowers] == ["one", "two"]
+
     def test_a_long_stack_needs_no_more_lowers_than_fit(self, store: LayerStore) -> None:
         stack = [self.commit(store, f"file-{number}") for number in range(150)]
 

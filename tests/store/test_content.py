@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dibflow.errors import StoreError
 from dibflow.store.content import content_of
 
 
@@ -80,6 +81,43 @@ def test_names_that_are_no_text_count(tree: Path) -> None:
 
 def test_the_size_is_that_of_the_files(tree: Path) -> None:
     assert content_of(tree).size_bytes == 6
+
+
+@pytest.mark.needs("trusted-xattrs")
+def test_an_opaque_mark_counts(tree: Path) -> None:
+    before = content_of(tree)
+
+    os.setxattr(tree / "etc", "trusted.overlay.opaque", b"y")
+
+    assert content_of(tree).id != before.id
+
+
+@pytest.mark.needs("trusted-xattrs")
+@pytest.mark.parametrize("mark", ["origin", "impure", "uuid", "nlink"])
+def test_what_overlayfs_notes_for_itself_does_not_count(tree: Path, mark: str) -> None:
+    before = content_of(tree)
+
+    os.setxattr(tree / "etc", f"trusted.overlay.{mark}", b"of this disk")
+
+    assert content_of(tree) == before
+
+
+@pytest.mark.needs("trusted-xattrs")
+@pytest.mark.parametrize("mark", ["redirect", "metacopy"])
+def test_a_layer_that_needs_its_lowers_to_be_read_is_refused(tree: Path, mark: str) -> None:
+    os.setxattr(tree / "etc", f"trusted.overlay.{mark}", b"/elsewhere")
+
+    with pytest.raises(StoreError, match=f'etc" with "{mark}"'):
+        content_of(tree)
+
+
+@pytest.mark.needs("trusted-xattrs")
+def test_attributes_of_an_overlay_inside_the_image_count(tree: Path) -> None:
+    before = content_of(tree)
+
+    os.setxattr(tree / "etc", "trusted.overlay.overlay.opaque", b"y")
+
+    assert content_of(tree).id != before.id
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="owners other than root's would change the id")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from dibflow.store.flatten import chain_ids, flatten
-from dibflow.store.prune import folder_below, prune_unchanged_folders
 
 
 def layer(folder: Path, files: dict[str, str]) -> Path:
@@ -77,37 +76,3 @@ def test_whiteouts_and_opaque_folders_are_carried_out(tmp_path: Path) -> None:
 
     assert content(target) == {"var/cache/c": "new"}
     assert os.listxattr(target / "var" / "cache") == []
-
-
-def test_pruning_removes_folders_that_are_as_below(tmp_path: Path) -> None:
-    base = layer(tmp_path / "base", {"etc/apt/sources.list": "x"})
-    diff = tmp_path / "diff"
-    (diff / "etc" / "apt").mkdir(parents=True)
-
-    prune_unchanged_folders(diff, [base])
-
-    assert list(diff.iterdir()) == []
-
-
-def test_pruning_keeps_new_changed_and_filled_folders(tmp_path: Path) -> None:
-    base = layer(tmp_path / "base", {"etc/apt/sources.list": "x", "etc/ssl/cert": "x"})
-    diff = layer(tmp_path / "diff", {"etc/apt/keys": "new"})
-    (diff / "etc" / "ssl").mkdir()
-    (diff / "etc" / "ssl").chmod(0o700)
-    (diff / "srv").mkdir()
-
-    prune_unchanged_folders(diff, [base])
-
-    assert {str(path.relative_to(diff)) for path in diff.rglob("*")} == {
-        *("etc", "etc/apt", "etc/apt/keys", "etc/ssl", "srv")
-    }
-
-
-@pytest.mark.needs("mknod")
-def test_a_whiteout_hides_the_folders_below_it(tmp_path: Path) -> None:
-    base = layer(tmp_path / "base", {"etc/apt/sources.list": "x"})
-    top = layer(tmp_path / "top", {"etc/motd": "x"})
-    os.mknod(top / "etc" / "apt", 0o020000, os.makedev(0, 0))
-
-    assert folder_below([top, base], Path("etc/apt")) is None
-    assert folder_below([top, base], Path("etc")) == top / "etc"

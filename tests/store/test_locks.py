@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -67,3 +69,47 @@ def test_a_lock_is_free_after_an_error(tmp_path: Path) -> None:
 
     with key_lock(tmp_path, "key", on_wait=lambda _: pytest.fail("somebody holds it")):
         assert (tmp_path / "key").read_text() == f"process {os.getpid()}"
+
+
+def test_whoever_waits_longer_is_still_told_once(tmp_path: Path) -> None:
+    first = os.open(tmp_path / "key", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(first, fcntl.LOCK_EX)
+    told: list[str] = []
+    waits = threading.Event()
+    waiter = threading.Thread(target=wait_for_key, args=(tmp_path, told, waits))
+    waiter.start()
+    waits.wait(10)
+
+    (tmp_path / "key").unlink()
+    with key_lock(tmp_path, "key", on_wait=lambda _: None):
+        os.close(first)  # the waiter finds the next holder
+        time.sleep(0.1)
+    waiter.join(10)
+
+    assert not waiter.is_alive()
+    assert len(told) == 1
+
+
+def test_a_forked_child_does_not_keep_a_lock_that_was_given_up(tmp_path: Path) -> None:
+    waits = threading.Event()
+    waiter = threading.Thread(target=wait_for_key, args=(tmp_path, [], waits))
+    with key_lock(tmp_path, "key", on_wait=lambda _: None):
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        child.start()
+        waiter.start()
+        waits.wait(10)
+
+    waiter.join(10)
+
+    assert not waiter.is_alive()
+    child.kill()
+    child.join()
+
+
+def wait_for_key(folder: Path, told: list[str], waits: threading.Event) -> None:
+    def note(who: str) -> None:
+        told.append(who)
+        waits.set()
+
+    with key_lock(folder, "key", on_wait=note):
+        pass

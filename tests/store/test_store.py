@@ -61,6 +61,27 @@ def test_a_version_that_is_no_number_is_refused(root: Path) -> None:
         DirectoryStore(root)
 
 
+def test_a_version_that_is_no_text_is_refused(root: Path) -> None:
+    DirectoryStore(root)
+    (root / "version").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(StoreError, match="its version file says"):
+        DirectoryStore(root)
+
+
+def test_the_root_of_a_layer_is_open_to_all_whatever_the_umask(root: Path) -> None:
+    store = DirectoryStore(root)
+    before = os.umask(0o077)
+
+    try:
+        with store.stage() as staging:
+            mode = staging.diff.stat().st_mode & 0o777
+    finally:
+        os.umask(before)
+
+    assert mode == 0o755
+
+
 def test_a_damaged_record_counts_as_absent(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = DirectoryStore(root)
     store.write_step(record("k"))
@@ -117,6 +138,39 @@ def test_reconcile_leaves_what_a_living_process_works_on(root: Path) -> None:
 
         assert removed == ()
         assert staging.diff.is_dir()
+
+
+def write_without_end(root: Path, ready: multiprocessing.synchronize.Event) -> None:
+    store = DirectoryStore(root)
+    for number in range(1_000_000):
+        store.write(RecordKind.BUILD, f"b{number % 3}", {"number": number})
+        ready.set()
+
+
+def test_a_killed_writer_leaves_whole_records_and_nothing_else(root: Path) -> None:
+    store = DirectoryStore(root)
+    for _ in range(5):
+        ready = multiprocessing.Event()
+        process = multiprocessing.Process(target=write_without_end, args=(root, ready))
+        process.start()
+        ready.wait(10)
+        process.kill()
+        process.join()
+
+    store.reconcile()
+
+    assert {path.name for path in (root / "builds").iterdir()} <= {"b0.json", "b1.json", "b2.json"}
+    assert list((root / "staging").iterdir()) == []
+    assert store.read(RecordKind.BUILD, "b0") is not None
+
+
+def test_a_record_that_cannot_be_written_leaves_nothing(root: Path) -> None:
+    store = DirectoryStore(root)
+
+    with pytest.raises(TypeError):
+        store.write(RecordKind.BUILD, "b", {"value": object()})
+
+    assert list((root / "builds").iterdir()) == list((root / "staging").iterdir()) == []
 
 
 def test_a_flat_serves_longer_stacks_too(root: Path) -> None:
