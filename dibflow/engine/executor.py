@@ -307,12 +307,7 @@ class Executor:
         mounts = before.mounts if before and step.name not in _ENDS_MOUNTS else ()
         return SandboxSpec(
             start=root,
-            root=overlay(
-                lowers=[str(lower.relative_to(root)) for lower in lowers],
-                upper=str(staging.diff.relative_to(root)),
-                work=str(staging.work.relative_to(root)),
-                target=build,
-            ),
+            root=shown_stack(root, lowers, staging, build),
             program=self._program(step, environment),
             log=log,
             prepare=functools.partial(acts.show_resolver, content=_host_resolver())
@@ -364,6 +359,16 @@ class Executor:
             folder="/" if inside else self.folder,
             root=target if inside else "/",
         )
+
+
+def shown_stack(store: Path, lowers: Sequence[Path], staging: Staging, target: str) -> Mount:
+    """Describe the overlay that shows `lowers` (top first) with changes going to `staging`."""
+    return overlay(
+        lowers=[str(lower.relative_to(store)) for lower in lowers],
+        upper=str(staging.diff.relative_to(store)),
+        work=str(staging.work.relative_to(store)),
+        target=target,
+    )
 
 
 def tree_record(tree: str) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dibflow.engine.executor import evaluation
+from dibflow.engine.executor import evaluation, shown_stack
 from dibflow.errors import StepError
 from dibflow.planning.element import Element
 from dibflow.planning.phases import Phase
 from dibflow.planning.variables import TREE, HostPaths, phase_variables
 from dibflow.sandbox.run import Sandbox
-from dibflow.sandbox.spec import Program, SandboxSpec, overlay
+from dibflow.sandbox.spec import Program, SandboxSpec
 from dibflow.store.store import LayerStore
 
 
@@ -40,15 +40,7 @@ class FingerprintAsker:
             log = staging.folder / "log"
             spec = SandboxSpec(
                 start=root,
-                root=overlay(
-                    lowers=[
-                        str(lower.relative_to(root))
-                        for lower in self.store.lowers([self.tree_layer])
-                    ],
-                    upper=str(staging.diff.relative_to(root)),
-                    work=str(staging.work.relative_to(root)),
-                    target=build,
-                ),
+                root=shown_stack(root, self.store.lowers([self.tree_layer]), staging, build),
                 program=Program(
                     ("/bin/bash", "-c", script),
                     phase_variables(Phase.ROOT, self.engine, self.paths),

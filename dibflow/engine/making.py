@@ -20,13 +20,13 @@ from typing import Any
 from dibflow.engine import outputs
 from dibflow.engine.build import Build
 from dibflow.engine.disk import Filesystem, make_filesystem
-from dibflow.engine.executor import Executor
+from dibflow.engine.executor import Executor, shown_stack
 from dibflow.engine.journal import Happening
 from dibflow.errors import StepError
 from dibflow.planning.plan import Step
 from dibflow.planning.planner import DISK
 from dibflow.planning.variables import ARTIFACTS, TARGET
-from dibflow.sandbox.spec import Act, SandboxSpec, overlay
+from dibflow.sandbox.spec import Act, SandboxSpec
 from dibflow.store.locks import key_lock
 from dibflow.store.records import StepRecord, sync_folder
 from dibflow.store.store import store_errors
@@ -149,11 +149,11 @@ def _with_tree(
         return executor.sandbox.run(
             SandboxSpec(
                 start=store.root,
-                root=overlay(
-                    lowers=[str(lower.relative_to(store.root)) for lower in executor.lowers(stack)],
-                    upper=str(staging.diff.relative_to(store.root)),
-                    work=str(staging.work.relative_to(store.root)),
-                    target=executor.paths.build_folder,
+                root=shown_stack(
+                    store.root,
+                    executor.lowers(stack),
+                    staging,
+                    executor.paths.build_folder,
                 ),
                 program=Act(function),
                 log=None,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dibflow.commands import run
 from dibflow.errors import UsageError
+from dibflow.store.records import sync_folder
 
 _CHUNK = 1 << 20
 
@@ -89,15 +90,6 @@ def set_aside(path: Path) -> Path | None:
         number += 1
     path.rename(aside)
     return aside
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def written(path: Path) -> OutputFile:
