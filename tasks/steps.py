@@ -113,6 +113,11 @@ class StepTask(BuildTask):
 
         Each step asks for the tree: steps before it that are done already ask for nothing.
         """
+        return self._required
+
+    @functools.cached_property
+    def _required(self) -> list[BuildTask]:
+        """What `requires` gives: Luigi asks twice, and making a task takes a look at the store."""
         build = self.build
         earlier = [step_task(build, build.plan.step(key)) for key in self.step.needs]
         return [hooks_tree_task(build), *earlier]

@@ -286,8 +286,8 @@ class Executor:
         folder = self.store.root / "logs" / step.key
         with store_errors("opening a log", self.store.root):
             folder.mkdir(exist_ok=True)
-            number = max((int(log.stem) for log in folder.glob("*.log")), default=0) + 1
-            log = folder / f"{number}.log"
+            tries = os.listdir(folder)  # noqa: PTH208 - names, as numbers
+            log = folder / f"{max((int(name[:-4]) for name in tries), default=0) + 1}.log"
             log.touch()
         return log
 
@@ -415,7 +415,8 @@ def kernel_mounts(step: Step, build: str) -> tuple[Mount, ...]:
 
 def _devpts_options() -> str:
     table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    for entry in mountinfo.parse(table):
+    likely = "\n".join(line for line in table.splitlines() if " /dev/pts " in line)
+    for entry in mountinfo.parse(likely):
         if entry.mount_point == "/dev/pts" and entry.fstype == "devpts":
             options = [
                 option for option in entry.super_options.split(",") if option not in {"rw", "ro"}
@@ -439,11 +440,14 @@ def _sees_resolver(step: Step) -> bool:
 
 def _take_resolver_out(diff: Path, lowers: Sequence[Path]) -> None:
     """Remove the resolver that was shown to a hook from its layer, if the hook left it alone."""
-    name = Path(TARGET, "etc", "resolv.conf")
-    below = next((lower / name for lower in lowers if os.path.lexists(lower / name)), None)
-    shown = below is not None and acts.is_placeholder(below)
-    if shown and acts.is_regular(diff / name) and (diff / name).read_bytes() == _host_resolver():
-        (diff / name).unlink()
+    name = f"{TARGET}/etc/resolv.conf"
+    left = diff / name
+    if not acts.is_regular(left) or left.read_bytes() != _host_resolver():
+        return
+    places = (f"{lower}/{name}" for lower in lowers)
+    below = next((place for place in places if os.path.lexists(place)), None)
+    if below is not None and acts.is_placeholder(Path(below)):
+        left.unlink()
 
 
 def _mounts(outcome: Outcome) -> tuple[dict[str, object], ...]:

@@ -7,6 +7,7 @@ Source: Linux, Documentation/filesystems/overlayfs.rst, "whiteouts and opaque di
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import stat
@@ -21,8 +22,14 @@ def chain_ids(stack: Sequence[str]) -> tuple[str, ...]:
     """Name each prefix of a stack (base first): the id at i stands for the layers 0 to i."""
     ids: list[str] = []
     for layer in stack:
-        ids.append(digest_of([ids[-1] if ids else "", layer]))
+        ids.append(_chain_id(ids[-1] if ids else "", layer))
     return tuple(ids)
+
+
+@functools.lru_cache(maxsize=4096)
+def _chain_id(below: str, layer: str) -> str:
+    """Name `layer` over the chain `below`; each step of a build asks for all but its own again."""
+    return digest_of([below, layer])
 
 
 def flatten(layers: Sequence[Path], target: Path) -> None:

@@ -66,18 +66,21 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def write_record(path: Path, value: Mapping[str, Any], *, made: Path) -> None:
-    """Write a record, durably; `path` appears whole or stays as it was. Raises OSError.
+def write_record(path: Path, value: Mapping[str, Any], *, made: Path, durable: bool = True) -> None:
+    """Write a record; `path` appears whole or stays as it was. Raises OSError.
 
     It is made under the name `made` on the same filesystem. Whoever gives that name removes what is
-    left there if this fails.
+    left there if this fails. One that is not `durable` may be gone, or damaged, after a loss of
+    power.
     """
     with made.open("wb") as file:
         file.write(json.dumps(value, sort_keys=True).encode())
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     made.rename(path)
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

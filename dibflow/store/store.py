@@ -311,10 +311,14 @@ class DirectoryStore:
         return os.access(f"{self.root}/layers/{layer}/layer.json", os.F_OK)
 
     def write_step(self, record: StepRecord) -> None:
-        """Make a step finished, under both of its keys; the definition key comes last."""
+        """Make a step finished, under both of its keys; the definition key comes last.
+
+        The content key is for other builds: were its record lost with the machine, they would do
+        the step again. So it is not synced, which takes longer than all else about it.
+        """
         value = record.to_json()
         if not record.reused:
-            self.write(RecordKind.CONTENT, record.content_key, value)
+            self._write(RecordKind.CONTENT, record.content_key, value, durable=False)
         self.write(RecordKind.STEP, record.key, value)
 
     def read(self, kind: RecordKind, key: str) -> dict[str, Any] | None:
@@ -324,9 +328,15 @@ class DirectoryStore:
 
     def write(self, kind: RecordKind, key: str, value: Mapping[str, Any]) -> None:
         """Write a record: whole, durable."""
+        self._write(kind, key, value, durable=True)
+
+    def _write(
+        self, kind: RecordKind, key: str, value: Mapping[str, Any], *, durable: bool
+    ) -> None:
+        path = self.root / kind.value / f"{key}.json"
         doing = f"writing {kind.value}/{key}"
         with store_errors(doing, self.root), self._staging_entry(Path.touch) as made:
-            write_record(self.root / kind.value / f"{key}.json", value, made=made)
+            write_record(path, value, made=made, durable=durable)
 
     @contextlib.contextmanager
     def _gate(self, mode: int) -> Iterator[None]:
