@@ -264,9 +264,7 @@ class Build:
         return self.plan.act(SETTLE_HOOKS)
 
     def _with_hooks_of(self, record: StepRecord) -> Build:
-        found = {phase: [name for name, _ in hooks] for phase, hooks in record.data.items()}
-        expected = self.planner.listing()
-        if {phase: names for phase, names in found.items() if names} == expected:
+        if self.planner.listing(record.data) == self.planner.listing():
             return self
         plan = self.planner.plan(settled=record.data)
         if plan == self.plan:

@@ -118,15 +118,16 @@ class Planner:
         return [
             (name, "" if name in planned else digest)
             for name, digest in settled.get(phase.value, ())
+            if names.search(name)
         ]
 
-    def listing(self) -> dict[str, list[str]]:
-        """Give the hooks that the plan expects `settle-hooks` to find, by phase."""
+    def listing(self, settled: Listing | None = None) -> dict[str, list[str]]:
+        """Give the hooks after extra-data.d by phase: those expected, or those of `settled`."""
         expected = {}
         for phase in Phase:
             if phase in {Phase.ROOT, Phase.EXTRA_DATA}:
                 continue
-            names = [name for name, _ in self._hooks(phase, None)]
+            names = [name for name, _ in self._hooks(phase, settled)]
             if names:
                 expected[phase.value] = names
         return expected

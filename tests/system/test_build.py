@@ -306,3 +306,11 @@ def test_outside_hooks_run_where_the_build_was_started(workshop: Workshop) -> No
     workshop.build("app")
 
     assert workshop.text("etc/pwd") == f"{os.path.realpath(workshop.folder)}\n"
+
+
+def test_what_is_not_named_like_a_hook_does_not_run(workshop: Workshop) -> None:
+    workshop.hook("app/install.d/50-app.sh", "exit 7")
+
+    ended = workshop.build("app")
+
+    assert ended.status == 0, ended.output
