@@ -455,8 +455,15 @@ def _mounts(outcome: Outcome) -> tuple[dict[str, object], ...]:
 
 
 def _exported(outcome: Outcome, before: Mapping[str, str]) -> dict[str, str | None]:
-    """Tell what environment.d changed: new values, and None for what it removed."""
-    assert isinstance(outcome.data, bytes)  # noqa: S101 - the evaluation ends by writing it
+    """Tell what environment.d changed: new values, and None for what it removed.
+
+    Raises StepError if it kept the evaluation from coming to its end.
+    """
+    if not isinstance(outcome.data, bytes):  # the evaluation ends by writing them
+        raise StepError(
+            "sourcing environment.d: a file in it ended the shell, so the variables are not known",
+            hint='end such a file with "return 0" instead of "exit 0"',
+        )
     after = {}
     for entry in outcome.data.decode(errors="surrogateescape").split("\0"):
         name, equals, value = entry.partition("=")

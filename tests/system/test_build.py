@@ -314,3 +314,13 @@ def test_what_is_not_named_like_a_hook_does_not_run(workshop: Workshop) -> None:
     ended = workshop.build("app")
 
     assert ended.status == 0, ended.output
+
+
+def test_an_environment_file_that_exits_is_told_how_to_return(workshop: Workshop) -> None:
+    workshop.hook("app/environment.d/50-app", "exit 0", mode=0o644)
+
+    ended = workshop.build("app")
+
+    assert ended.status == 30
+    assert "return 0" in ended.output
+    assert "Traceback" not in ended.output
