@@ -62,8 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
     if unfinished:
         with Follower(builds, _display(tallies, verbose=arguments.verbose), tallies):
             succeeded = _run_luigi(arguments, unfinished)
+        builds = [build.settled() for build in builds]
         failed = [line for tally in tallies for line in tally.failed]
-        if not succeeded or failed:
+        # Luigi takes it as a success when another worker has the tasks, be it dead or alive.
+        if failed or not succeeded or not all(build.is_finished() for build in builds):
             return _tell_failures(tallies)
     for build, tally in zip(builds, tallies, strict=True):
         _tell_outputs(build, tally, seconds=time.monotonic() - started)
@@ -107,8 +109,9 @@ def _tell_failures(tallies: list[Tally]) -> int:
         print(f"dibflow: {line.text}", file=sys.stderr)
     if not failures:
         print(
-            "dibflow: the build did not finish, and no step of it says why\n"
-            "hint: the same command with --verbose shows what Luigi does",
+            "dibflow: the build has not finished, though none of its steps failed\n"
+            "hint: another worker of the scheduler may have them; of one that was killed it knows "
+            "after two minutes at most; --verbose shows what Luigi does",
             file=sys.stderr,
         )
     return failures[0].status if failures else StepError.exit_status

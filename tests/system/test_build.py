@@ -324,3 +324,22 @@ def test_an_environment_file_that_exits_is_told_how_to_return(workshop: Workshop
     assert ended.status == 30
     assert "return 0" in ended.output
     assert "Traceback" not in ended.output
+
+
+def test_a_build_whose_steps_a_dead_worker_has_is_no_success(
+    workshop: Workshop, luigid: str
+) -> None:
+    workshop.hook("slow/install.d/50-slow", "sleep 60")
+    command = ("dibflow", "build", "tiny-os", "slow", "-n", "-t", "tar", "--scheduler-url", luigid)
+    process = workshop.start(*command)
+    deadline = time.monotonic() + 60
+    while "install.d/50-slow" not in workshop.titles(Happening.STARTED):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+
+    ended = workshop.run(*command)
+
+    assert ended.status == 6
+    assert "another worker" in ended.output
