@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dibflow.errors import UsageError
-from dibflow.planning.yamlfile import did_you_mean
+from dibflow.yamlfile import did_you_mean
 
 DEFAULT_NAME = "image"
 

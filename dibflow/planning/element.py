@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from dibflow.errors import ElementError, ElementsPathError
-from dibflow.planning.yamlfile import YamlValue, read_yaml
+from dibflow.yamlfile import YamlValue, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

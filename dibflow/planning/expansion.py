@@ -12,7 +12,7 @@ from dibflow.errors import (
     ElementNotFound,
     MissingOperatingSystem,
 )
-from dibflow.planning.yamlfile import did_you_mean
+from dibflow.yamlfile import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

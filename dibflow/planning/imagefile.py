@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dibflow.errors import DefinitionError, UsageError
 from dibflow.planning.definition import DEFAULT_NAME, ImageDefinition
-from dibflow.planning.yamlfile import YamlValue, read_yaml
+from dibflow.yamlfile import YamlValue, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable

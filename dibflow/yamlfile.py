@@ -167,6 +167,11 @@ def read_yaml(path: Path) -> YamlValue | None:
         content = path.read_bytes()
     except OSError as error:
         raise DefinitionError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_yaml(content, path)
+
+
+def parse_yaml(content: bytes, path: Path) -> YamlValue | None:
+    """Read the one document of `content` as `read_yaml` does; `path` is what messages name."""
     try:
         # Not CSafeLoader: it is ten times as fast, but deep nesting kills the process.
         node = yaml.compose(content, Loader=yaml.SafeLoader)

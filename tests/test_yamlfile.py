@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dibflow.errors import DefinitionError
-from dibflow.planning.yamlfile import YamlValue, did_you_mean, read_yaml
+from dibflow.yamlfile import YamlValue, did_you_mean, read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
