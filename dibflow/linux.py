@@ -2,12 +2,14 @@
 
 Every function raises OSError with errno, and the path where there is one.
 
-Source: mount(2), umount2(2), unshare(2), setns(2), prctl(2), syncfs(2), loop(4), ioctl_iflags(2).
+Source: mount(2), umount2(2), unshare(2), setns(2), prctl(2), syncfs(2), loop(4), ioctl_iflags(2),
+and what each function names.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -42,7 +44,15 @@ class Namespace(IntFlag):
 _UMOUNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
 _LOOP_CLR_FD = 0x4C01
-_LOOP_GET_STATUS64 = 0x4C05
+_LOOP_CONFIGURE = 0x4C0A
+_LOOP_CTL_GET_FREE = 0x4C82
+_LOOP_READ_ONLY = 1
+_LOOP_AUTOCLEAR = 4
+_LOOP_CONFIGURATION_SIZE = 304  # struct loop_config
+_LOOP_INFO_OFFSET = 8  # its member info, a struct loop_info64
+_LOOP_TRIES = 32
+_BTRFS_IOC_FORGET_DEV = 0x50009405
+_BTRFS_VOL_ARGS_SIZE = 4096  # struct btrfs_ioctl_vol_args
 _FS_IOC_GETFLAGS = 0x80086601
 _FS_IMMUTABLE_FL = 0x10
 
@@ -100,16 +110,69 @@ def sync_filesystem(path: Path) -> None:
         os.close(descriptor)
 
 
-def loop_backing_device(descriptor: int) -> int:
-    """Give the device number (as ``st_dev``) of the filesystem that holds a loop device's file."""
-    status = bytearray(232)  # struct loop_info64, whose first member is lo_device
-    fcntl.ioctl(descriptor, _LOOP_GET_STATUS64, status)
-    return int(struct.unpack_from("=Q", status)[0])
+def loop_attach(
+    file: int,
+    *,
+    offset: int = 0,
+    size: int = 0,
+    block_size: int = 512,
+    read_only: bool = False,
+) -> tuple[str, int]:
+    """Show a part of an open file as a block device; give its path and an open descriptor.
+
+    `offset` and `size` are bytes, size 0 reaches to the end of the file. The device goes by itself
+    when nobody has it open or mounted any more, so it cannot outlive the caller.
+
+    Source: loop(4), ``LOOP_CONFIGURE`` (since Linux 5.8), ``LO_FLAGS_AUTOCLEAR``.
+    """
+    configuration = bytearray(_LOOP_CONFIGURATION_SIZE)
+    struct.pack_into("=II", configuration, 0, file, block_size)
+    flags = _LOOP_AUTOCLEAR | (_LOOP_READ_ONLY if read_only else 0)
+    # lo_device, lo_inode, lo_rdevice, lo_offset, lo_sizelimit, then four 32-bit members
+    struct.pack_into(
+        "=QQQQQIIII", configuration, _LOOP_INFO_OFFSET, 0, 0, 0, offset, size, 0, 0, 0, flags
+    )
+    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        for tries_left in reversed(range(_LOOP_TRIES)):
+            path = f"/dev/loop{fcntl.ioctl(control, _LOOP_CTL_GET_FREE)}"
+            access = os.O_RDONLY if read_only else os.O_RDWR
+            device = os.open(path, access | os.O_CLOEXEC)
+            try:
+                fcntl.ioctl(device, _LOOP_CONFIGURE, configuration)
+            except OSError as error:
+                os.close(device)
+                # Somebody else may take a device between being told its number and using it.
+                if error.errno != errno.EBUSY or not tries_left:
+                    raise
+            else:
+                return path, device
+    finally:
+        os.close(control)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), "/dev/loop-control")
 
 
 def loop_detach(descriptor: int) -> None:
     """Detach a loop device from its file, now or when its last user closes it."""
     fcntl.ioctl(descriptor, _LOOP_CLR_FD)
+
+
+def btrfs_forget() -> None:
+    """Have the kernel forget the btrfs devices that it has seen and that are not mounted.
+
+    It tells them apart by UUID, and refuses one that is older than what it saw last: a step that
+    goes back to an earlier disk. Does nothing where the kernel has no btrfs.
+
+    Source: Linux, include/uapi/linux/btrfs.h, ``BTRFS_IOC_FORGET_DEV``.
+    """
+    try:
+        control = os.open("/dev/btrfs-control", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.ioctl(control, _BTRFS_IOC_FORGET_DEV, bytearray(_BTRFS_VOL_ARGS_SIZE))
+    finally:
+        os.close(control)
 
 
 def is_immutable(path: Path) -> bool:

@@ -8,23 +8,13 @@ refused. Call it through `refusal_of`: some change the namespaces of the process
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
-import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dibflow import linux
 from dibflow.errors import HostError
-
-_LOOP_CONFIGURE = 0x4C0A
-_LOOP_GET_FREE = 0x4C82
-_LOOP_AUTOCLEAR = 4
-_LOOP_CONFIGURATION_SIZE = 304  # struct loop_config
-_LOOP_FLAGS_OFFSET = 60  # its member info.lo_flags
-_LOOP_TRIES = 5
 
 
 def refusal_of(act: Callable[[], None]) -> str:
@@ -74,19 +64,14 @@ def try_overlay(folder: Path) -> None:
 def try_loop_device() -> None:
     """Show a file as a block device and read it there; the device is free again afterwards.
 
-    Source: Linux, include/uapi/linux/loop.h; LOOP_CONFIGURE exists since Linux 5.8.
+    Source: loop(4).
     """
     with tempfile.TemporaryFile() as file, _refused("attaching a loop device"):
         file.write(b"\x2a" * 4096)
         file.flush()
-        for tries_left in reversed(range(_LOOP_TRIES)):
-            try:
-                first = _first_byte_through_loop(file.fileno())
-                break
-            except OSError as error:
-                # Somebody else may take a device between being told its number and using it.
-                if error.errno != errno.EBUSY or not tries_left:
-                    raise
+        _, device = linux.loop_attach(file.fileno(), read_only=True)
+        with open(device, "rb", buffering=0) as shown:  # noqa: PTH123 - a descriptor, not a path
+            first = shown.read(1)
     if first != b"\x2a":
         raise HostError("attaching a loop device: it does not show the bytes of its file")
 
@@ -125,17 +110,6 @@ def _change_overlay(folder: Path) -> None:
         Path("merged/folder").mkdir()
     if list(Path("merged").rglob("*")) != [Path("merged/folder")]:
         raise HostError(f'an overlay in "{folder.parent}" does not forget what was deleted in it')
-
-
-def _first_byte_through_loop(file: int) -> bytes:
-    with Path("/dev/loop-control").open("rb+", buffering=0) as control:
-        number = fcntl.ioctl(control, _LOOP_GET_FREE)
-    with Path(f"/dev/loop{number}").open("rb+", buffering=0) as device:
-        configuration = bytearray(_LOOP_CONFIGURATION_SIZE)
-        struct.pack_into("=I", configuration, 0, file)
-        struct.pack_into("=I", configuration, _LOOP_FLAGS_OFFSET, _LOOP_AUTOCLEAR)
-        fcntl.ioctl(device, _LOOP_CONFIGURE, configuration)
-        return device.read(1)
 
 
 def _keep_mounts_private() -> None:
