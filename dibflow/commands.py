@@ -15,8 +15,15 @@ log = logging.getLogger(__name__)
 _LAST_LINES = 5
 
 
-def run(arguments: Sequence[str], *, doing: str, package: str, folder: Path | None = None) -> str:
-    """Run a program to its end and give its standard output; standard input is closed.
+def run(
+    arguments: Sequence[str],
+    *,
+    doing: str,
+    package: str,
+    folder: Path | None = None,
+    given: str = "",
+) -> str:
+    """Run a program to its end and give its standard output; it reads `given`, then the end.
 
     `doing` says in an error what the program was for, `package` where to get it on Debian. Raises
     HostError if it is not installed, StepError if it fails, with its last lines.
@@ -25,7 +32,7 @@ def run(arguments: Sequence[str], *, doing: str, package: str, folder: Path | No
     try:
         done = subprocess.run(
             arguments,
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
             errors="replace",
