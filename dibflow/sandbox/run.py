@@ -29,12 +29,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 from dibflow import linux
 from dibflow.errors import DibflowError, HostError, StepError
+from dibflow.sandbox.disk import NOTHING, attached, mounted
 from dibflow.sandbox.mountinfo import HookMount, MountEntry, below, hook_mounts, parse
 from dibflow.sandbox.spec import Act, Mount, Outcome, Program, SandboxSpec
 
@@ -220,31 +221,46 @@ def _init(spec: SandboxSpec, caller: int, writer: int, log: int | None, capture:
     build = Path(spec.build_folder)
     caller_folder = _current_folder()
     os.chdir(spec.start)
-    _make_mounts(spec)
-    made = below(_mount_table(), spec.build_folder)
-    remade = _remade(spec, made)
-    if spec.prepare is not None:
-        spec.prepare(build)
-    os.chdir(caller_folder)
-    data: object = None
-    status = 0
-    if isinstance(spec.program, Act):
-        try:
-            data = spec.program.function(build)
-        except OSError as error:
-            raise StepError(f"working in the image: {error}") from error
-    else:
-        status = _run(spec.program, log=log, capture=capture, interactive=spec.interactive)
-    stopped = _kill_the_rest()
-    left = hook_mounts(
-        _mount_table(),
-        build_folder=spec.build_folder,
-        own=[entry.mount_id for entry in made if entry.mount_id not in remade],
-        remade=remade,
-    )
-    os.chdir("/")
-    _detach_loops(build.stat().st_dev)
-    _unmount_all(spec.build_folder)
+    _keep_mounts_private()
+    with contextlib.ExitStack() as undo:
+        disk = undo.enter_context(attached(spec.disk)) if spec.disk else NOTHING
+        _mount(spec.root)
+        undo.callback(linux.unmount, spec.build_folder)
+        if spec.disk is not None:
+            undo.enter_context(mounted(spec.disk, disk.devices))
+        base = frozenset(entry.mount_id for entry in below(_mount_table(), spec.build_folder))
+        # From here on whatever happens ends with these two, so that the disk can be let go.
+        undo.callback(_unmount_above, spec.build_folder, base)
+        undo.callback(_kill_the_rest, disk.servers)
+        _mount_rest(spec)
+        made = below(_mount_table(), spec.build_folder)
+        remade = _remade(spec, made)
+        if spec.prepare is not None:
+            spec.prepare(build)
+        os.chdir(caller_folder)
+        data: object = None
+        status = 0
+        if isinstance(spec.program, Act):
+            try:
+                data = spec.program.function(build)
+            except OSError as error:
+                raise StepError(f"working in the image: {error}") from error
+        else:
+            program = spec.program
+            if spec.disk is not None:
+                program = replace(program, environment={**program.environment, **disk.variables()})
+            status = _run(program, log=log, capture=capture, interactive=spec.interactive)
+        stopped = _kill_the_rest(disk.servers)
+        if spec.finish is not None:
+            spec.finish(build)
+        left = hook_mounts(
+            _mount_table(),
+            build_folder=spec.build_folder,
+            own=[entry.mount_id for entry in made if entry.mount_id not in remade],
+            remade=remade,
+        )
+        os.chdir("/")
+        _detach_loops(spec.build_folder)
     _report(
         writer,
         {
@@ -279,11 +295,13 @@ def _mount_table() -> tuple[MountEntry, ...]:
         return parse(file.read())
 
 
-def _make_mounts(spec: SandboxSpec) -> None:
+def _keep_mounts_private() -> None:
     flags = linux.MountFlag.REC | linux.MountFlag.PRIVATE
     _mount(Mount("", "none", "/", flags))
     _mount(Mount("proc", "proc", "/proc"))
-    _mount(spec.root)
+
+
+def _mount_rest(spec: SandboxSpec) -> None:
     for again in spec.hook_mounts:
         _make_bind_source(again.record, spec.build_folder)
         for mount in again.mounts:
@@ -374,41 +392,60 @@ def _wait_for(program: int) -> int:
             return status if status >= 0 else 128 - status
 
 
-def _kill_the_rest() -> int:
-    """Kill every other process of the namespace and give how many there were."""
+def _kill_the_rest(spared: frozenset[int] = frozenset()) -> int:
+    """Kill every other process of the namespace but those `spared`; give how many there were."""
     count = 0
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGKILL)
     while True:
-        try:
-            os.wait()
-        except ChildProcessError:
+        others = {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208
+        others -= {os.getpid(), *spared}
+        for process in others:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        reaped = _reap(others)
+        if not others and not reaped:
             return count
-        count += 1
+        count += reaped
 
 
-def _detach_loops(device: int) -> None:
-    """Detach the loop devices whose file lies in this sandbox's overlay and that a hook left."""
+def _reap(processes: Iterable[int]) -> int:
+    """Wait for the end of each of `processes` that is our child; give how many were."""
+    count = 0
+    for process in processes:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(process, 0)
+            count += 1
+    return count
+
+
+def _detach_loops(build_folder: str) -> None:
+    """Detach the loop devices that a hook left, whose file lies in this sandbox's own mounts.
+
+    The kernel gives the path of a file as the reader would find it. So no other sandbox's file
+    seems to lie in our build folder, though it has the same path there.
+
+    Source: sysfs, ``/sys/block/loopN/loop/backing_file``; d_path() in the kernel's VFS API.
+    """
     for name in os.listdir("/sys/block"):  # noqa: PTH208 - names, in a child short of time
-        if not name.startswith("loop") or not os.path.exists(f"/sys/block/{name}/loop"):  # noqa: PTH110
+        if not name.startswith("loop"):
             continue
-        node = f"/dev/{name}"
         try:
-            descriptor = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
+            with open(f"/sys/block/{name}/loop/backing_file", "rb") as file:  # noqa: PTH123
+                if not file.read().startswith(os.fsencode(build_folder) + b"/"):
+                    continue
+            descriptor = os.open(f"/dev/{name}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            continue
+            continue  # it is free, or went away by itself meanwhile
         try:
-            if linux.loop_backing_device(descriptor) == device:
+            with contextlib.suppress(OSError):
                 linux.loop_detach(descriptor)
-        except OSError:
-            continue  # it went away by itself meanwhile
         finally:
             os.close(descriptor)
 
 
-def _unmount_all(build_folder: str) -> None:
-    """Unmount the build folder and all below it, the last made first."""
+def _unmount_above(build_folder: str, base: frozenset[int]) -> None:
+    """Unmount what is mounted below the build folder, the last made first, but those of `base`."""
+    os.chdir("/")
     for entry in reversed(below(_mount_table(), build_folder)):
-        with contextlib.suppress(OSError):
-            linux.unmount(entry.mount_point, detach=True)
-    linux.unmount(build_folder)
+        if entry.mount_id not in base:
+            with contextlib.suppress(OSError):
+                linux.unmount(entry.mount_point, detach=True)

@@ -99,6 +99,69 @@ def hook_mount_again(record: HookMount, *, build_folder: str) -> Remade:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskFile:
+    """One file of a disk: ``raw``, or ``qcow2`` over the files before it."""
+
+    path: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskPart:
+    """A part of a disk that is a block device of its own: `offset` and `size` in bytes.
+
+    A size of 0 reaches to the end: with offset 0 that is the disk itself.
+    """
+
+    name: str
+    offset: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskMount:
+    """A filesystem of a disk: the name of its block device, its type, and where it is mounted."""
+
+    device: str
+    fstype: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogicalVolumes:
+    """What LVM makes of a disk's parts: groups to activate, and (name, path) of their volumes.
+
+    `mapped` are the names that device-mapper knows the volumes by, `note` is the file that names
+    them while they are active.
+    """
+
+    groups: tuple[str, ...]
+    devices: tuple[tuple[str, str], ...]
+    mapped: tuple[str, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disk of an image as a step sees it: files, block devices, mounts (parents first).
+
+    `files` run from the base up; the last one takes what is written, unless `read_only`. `shown` is
+    an existing empty file, on which the disk is shown as one raw file where `files` need that.
+    `locks` are files that are locked meanwhile, for what the kernel knows by a name that another
+    disk may bear too.
+    """
+
+    files: tuple[DiskFile, ...]
+    parts: tuple[DiskPart, ...]
+    mounts: tuple[DiskMount, ...] = ()
+    volumes: LogicalVolumes | None = None
+    block_size: int = 512
+    read_only: bool = False
+    shown: str = ""
+    locks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A program to start, as execve(2) takes it.
 
@@ -128,16 +191,18 @@ class SandboxSpec:
     """Everything about one run: what is mounted, in order, and what is started.
 
     `start` is the folder that relative mount paths are taken from, `log` receives standard output
-    and standard error. `prepare` is called with the build folder once all is mounted. `hook_mounts`
-    are the mounts of earlier hooks, made before `kernel` (proc, dev, sys). Interactive sandboxes
-    keep the terminal.
+    and standard error. `disk` is mounted over `root`. `prepare` is called with the build folder
+    once all is mounted, `finish` when nothing runs any more. `hook_mounts` are the mounts of
+    earlier hooks, made before `kernel` (proc, dev, sys). Interactive sandboxes keep the terminal.
     """
 
     start: Path
     root: Mount
     program: Program | Act
     log: Path | None
+    disk: Disk | None = None
     prepare: Callable[[Path], None] | None = None
+    finish: Callable[[Path], None] | None = None
     hook_mounts: tuple[Remade, ...] = ()
     kernel: tuple[Mount, ...] = ()
     interactive: bool = False

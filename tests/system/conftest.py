@@ -37,7 +37,7 @@ NOTHING = Leftovers(frozenset(), frozenset(), frozenset())
 
 
 def _look(scratch: Path, session: str) -> Leftovers:
-    """List all mounts, and the loop devices and processes that are of this session."""
+    """List all mounts, and the loop devices and processes that may be of this session."""
     mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     loop_devices = set()
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
@@ -45,7 +45,8 @@ def _look(scratch: Path, session: str) -> Leftovers:
             file = backing.read_text(encoding="utf-8").strip()
         except OSError:  # detached meanwhile
             continue
-        if file.startswith(f"{scratch}/"):
+        # "/" is all that is told of the file that shows a disk of several layers.
+        if file.startswith(f"{scratch}/") or file == "/":
             loop_devices.add(f"{backing.parent.parent.name}: {file}")
     processes = set()
     for process in Path("/proc").glob("[0-9]*"):
