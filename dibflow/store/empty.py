@@ -26,6 +26,14 @@ class EmptyStore:
         """Refuse."""
         raise self._refusal()
 
+    def commit_disk(self, file: Path) -> str:  # noqa: ARG002
+        """Refuse."""
+        raise self._refusal()
+
+    def disk_path(self, disk: str) -> Path:
+        """Give where a disk would be."""
+        return self.root / "disks" / disk
+
     def lowers(self, stack: Sequence[str]) -> tuple[Path, ...]:  # noqa: ARG002
         """Refuse: there are no layers."""
         raise self._refusal()

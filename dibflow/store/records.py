@@ -22,7 +22,8 @@ class StepRecord:
     """What a finished step gave.
 
     `layer` is the id of what it changed, empty if it changed nothing; `stack` the layers of the
-    tree after it, base first. `mounts` are mounts that hooks have left, as the sandbox describes
+    tree after it, base first. `disks` are the files of the image's disk after it, base first, once
+    there is one. `mounts` are mounts that hooks have left, as the sandbox describes
     them. `environment` is what ``environment.d`` changed: a value, or None for a variable it
     removed. `data` is what an act of the engine found out. `log` is relative to the store.
     `reused` says that the content key was known: another step had done the same.
@@ -33,6 +34,7 @@ class StepRecord:
     title: str
     layer: str
     stack: tuple[str, ...]
+    disks: tuple[str, ...] = ()
     mounts: tuple[Mapping[str, Any], ...] = ()
     environment: Mapping[str, str | None] = field(default_factory=dict)
     data: Any = None
@@ -50,7 +52,12 @@ class StepRecord:
     def from_json(value: Mapping[str, Any]) -> StepRecord:
         """Read what `to_json` wrote. Raises TypeError or KeyError if it is something else."""
         return StepRecord(
-            **{**value, "stack": tuple(value["stack"]), "mounts": tuple(value["mounts"])}
+            **{
+                **value,
+                "stack": tuple(value["stack"]),
+                "disks": tuple(value.get("disks", ())),
+                "mounts": tuple(value["mounts"]),
+            }
         )
 
 

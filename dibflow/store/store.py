@@ -12,6 +12,10 @@ The life of a layer::
 A *stack* is the layers of a tree, base first. Two layers with the same content are one layer: its
 id is the digest of what it holds (`dibflow.store.content`).
 
+The layers of a *disk* are files: a raw one, and qcow2 files each over the one before. Making the
+same disk twice never gives the same bytes, so each has an id of its own; that of the file below
+stands in its header, so ``qemu-img`` reads a chain by the name of its last file.
+
 On disk, below `root` (mode 0700: layers hold the image's setuid files)::
 
     version                 the form of all this; a newer one is refused
@@ -20,7 +24,7 @@ On disk, below `root` (mode 0700: layers hold the image's setuid files)::
     layers/ID/diff/         a layer's tree, usable as an overlayfs lower as it is
     layers/ID/layer.json    its size and number of entries
     flats/ID/diff/          the lower part of a long stack, merged into one tree
-    disks/KEY.raw           disk images between the tree and the outputs
+    disks/ID.raw, ID.qcow2  a disk, and what a step changed of it
     builds/ID.json          a build: its pinned plan, state and outputs; ID.journal beside it
     freshness/ELEMENT.json  what an element was last found to build from
     logs/KEY/N.log          what each try of a step printed
@@ -41,6 +45,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+from dibflow.digest import KEY_LENGTH
 from dibflow.errors import StoreError, StoreFull
 from dibflow.linux import sync_filesystem
 from dibflow.store.content import content_of
@@ -86,6 +91,10 @@ class Staging:
         """The folder that overlayfs needs beside it, empty."""
         return self.folder / "work"
 
+    def disk(self, form: str) -> Path:
+        """The file that takes what changes of a disk, ``raw`` or ``qcow2``; not made yet."""
+        return self.folder / f"disk.{form}"
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -106,11 +115,17 @@ class LayerStore(Protocol):
     def commit(self, staging: Staging, *, over: Sequence[Path]) -> Layer:
         """Make a staged layer durable and visible. `over` are the lowers it ran on, top first."""
 
+    def commit_disk(self, file: Path) -> str:
+        """Make a file of ``Staging.disk`` durable and visible, and give its id."""
+
+    def disk_path(self, disk: str) -> Path:
+        """Give the file of a disk layer; the form is its suffix."""
+
     def lowers(self, stack: Sequence[str]) -> tuple[Path, ...]:
         """Give the folders to mount for a stack, top first, at most `STACK_LIMIT`."""
 
     def finished(self, key: str) -> StepRecord | None:
-        """Give the record of a step if it and every layer it needs are there."""
+        """Give the record of a step if it, and each layer and disk it needs, are there."""
 
     def known_content(self, content_key: str) -> StepRecord | None:
         """Give the record of any step that had this content key, under the same condition."""
@@ -258,6 +273,20 @@ class DirectoryStore:
                 sync_folder(final.parent)
             return Layer(content.id, content.size_bytes)
 
+    def commit_disk(self, file: Path) -> str:
+        """Make a staged disk durable and visible under a name of its own."""
+        with store_errors("committing a disk", self.root):
+            disk = f"{secrets.token_hex(KEY_LENGTH // 2)}{file.suffix}"
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+            file.rename(self.disk_path(disk))
+            sync_folder(self.root / "disks")
+        return disk
+
+    def disk_path(self, disk: str) -> Path:
+        """Give the file of a disk layer."""
+        return self.root / "disks" / disk
+
     def lowers(self, stack: Sequence[str]) -> tuple[Path, ...]:
         """Give the folders to mount for a stack, top first; a long one is flattened below."""
         layers = [self.root / "layers" / layer / "diff" for layer in stack]
@@ -287,7 +316,7 @@ class DirectoryStore:
         return final
 
     def finished(self, key: str) -> StepRecord | None:
-        """Give the record of a step if every layer of its stack is there too."""
+        """Give the record of a step if every layer and disk it needs is there too."""
         return self._record(RecordKind.STEP, key)
 
     def known_content(self, content_key: str) -> StepRecord | None:
@@ -303,7 +332,10 @@ class DirectoryStore:
         except (TypeError, KeyError):
             return None
         needed = (*record.stack, *([record.layer] if record.layer else ()))
-        return record if all(self.has_layer(layer) for layer in needed) else None
+        there = all(self.has_layer(layer) for layer in needed) and all(
+            os.access(self.disk_path(disk), os.F_OK) for disk in record.disks
+        )
+        return record if there else None
 
     def has_layer(self, layer: str) -> bool:
         """Tell whether a layer is there."""
@@ -350,9 +382,10 @@ class DirectoryStore:
         finally:
             os.close(descriptor)
 
-    def reconcile(self) -> tuple[str, ...]:
+    def reconcile(self, *, before_removal: Callable[[Path], None] = lambda _: None) -> list[str]:
         """Remove what dead processes left in ``staging/``; give the names.
 
+        `before_removal` is called with each folder, for what is not gone with its files.
         Taking it away is quick, so nobody who wants to stage waits while gigabytes are removed.
         """
         doing = "clearing the store's staging folder"
@@ -362,9 +395,10 @@ class DirectoryStore:
                 for folder in (self.root / "staging").iterdir():
                     with contextlib.suppress(FileNotFoundError):
                         if not is_held(folder):
+                            before_removal(folder)
                             folder.rename(ours / folder.name)
                             removed.append(folder.name)
-        return tuple(removed)
+        return removed
 
 
 def _top_first(layers: Sequence[Path]) -> tuple[Path, ...]:
