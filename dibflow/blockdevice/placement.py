@@ -96,10 +96,10 @@ def _place_mbr(table: Partitioning, disk_bytes: int, sector: int) -> tuple[Volum
             )
         start = free_from if partition.primary else free_from + align
         size = _wanted_bytes(partition, disk_bytes - free_from - align) // sector * sector
-        if size < sector or start + size > disk_bytes:
-            raise NoRoomError(
-                partition.name, needed=max(size, sector), available=disk_bytes - start
-            )
+        if size < sector:
+            raise NoRoomError(partition.name, needed=sector, available=size)
+        if start + size > disk_bytes:
+            raise NoRoomError(partition.name, needed=size, available=disk_bytes - start)
         volumes.append(
             Volume(
                 number=len(volumes) + 1 if partition.primary else logical_number,
@@ -123,8 +123,10 @@ def _place_gpt(table: Partitioning, disk_bytes: int, _sector: int) -> tuple[Volu
     for number, partition in enumerate(table.partitions, start=1):
         wanted = _wanted_bytes(partition, free)
         size = wanted // MIB * MIB
-        if size < MIB or wanted > free:
-            raise NoRoomError(partition.name, needed=max(wanted, MIB), available=free)
+        if size < MIB:
+            raise NoRoomError(partition.name, needed=MIB, available=wanted)
+        if wanted > free:
+            raise NoRoomError(partition.name, needed=wanted, available=free)
         volumes.append(
             Volume(
                 number=number,
@@ -165,9 +167,11 @@ def _fill(graph: DeviceGraph, disk: Geometry, group: VolumeGroup) -> list[Logica
             if volume.extents is not None and volume.extents.share is not None:
                 extents = max(min(extents, free - metadata), 0)
             taken = extents + metadata
-        if extents < 1 or taken > free:
-            needed = max(taken, 1) * EXTENT_BYTES
-            raise NoRoomError(volume.name, needed=needed, available=free * EXTENT_BYTES)
+        if extents < 1:
+            raise NoRoomError(volume.name, needed=EXTENT_BYTES, available=0)
+        if taken > free:
+            needed, available = taken * EXTENT_BYTES, free * EXTENT_BYTES
+            raise NoRoomError(volume.name, needed=needed, available=available)
         free -= taken
         size = extents * EXTENT_BYTES
         sizes.append(LogicalSize(name=volume.name, group=group.name, size_bytes=size))
