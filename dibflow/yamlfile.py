@@ -62,6 +62,12 @@ class YamlValue:
             self._refuse_kind("a string", hint=hint)
         return str(self.node.value)
 
+    def as_written(self) -> str:
+        """Read a string or a number as its text in the file: ``0x83`` stays ``0x83``."""
+        if self._kind not in {"str", "int", "float"}:
+            self._refuse_kind("a string or a number")
+        return str(self.node.value)
+
     def boolean(self) -> bool:
         """Read a boolean, in any spelling of YAML 1.1 (``true``, ``yes``, ``on``)."""
         spelling = str(self.node.value).lower()

@@ -72,6 +72,14 @@ def test_a_number_or_boolean_that_is_none_is_refused(tmp_path: Path, text: str) 
             read()
 
 
+def test_a_text_or_number_is_read_as_it_is_written(tmp_path: Path) -> None:
+    fields = load(tmp_path, "a: 0x83\nb: 1.50\nc: EF00\nd: yes\n").mapping()
+
+    assert [fields[key].as_written() for key in "abc"] == ["0x83", "1.50", "EF00"]
+    with pytest.raises(DefinitionError, match=r'found the boolean "yes", expected a string or'):
+        fields["d"].as_written()
+
+
 def test_a_float_is_no_whole_number(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match=r'found the number "1\.5", expected a whole number'):
         load(tmp_path, "a: 1.5").mapping()["a"].integer()
