@@ -2,7 +2,8 @@
 
 Every function raises OSError with errno, and the path where there is one.
 
-Source: mount(2), umount2(2), unshare(2), setns(2), prctl(2), syncfs(2), loop(4), ioctl_iflags(2).
+Source: mount(2), umount2(2), unshare(2), setns(2), prctl(2), syncfs(2), rename(2), loop(4),
+ioctl_iflags(2).
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Namespace(IntFlag):
 
 _UMOUNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 _LOOP_CLR_FD = 0x4C01
 _LOOP_GET_STATUS64 = 0x4C05
 _FS_IOC_GETFLAGS = 0x80086601
@@ -98,6 +101,21 @@ def sync_filesystem(path: Path) -> None:
         _check(_libc.syncfs(descriptor), str(path))
     finally:
         os.close(descriptor)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Have two names change what they stand for, in one act: at no moment is either of them gone.
+
+    Raises OSError with EINVAL on a filesystem that cannot do it.
+    """
+    result = _libc.renameat2(
+        ctypes.c_int(_AT_FDCWD),
+        os.fsencode(one),
+        ctypes.c_int(_AT_FDCWD),
+        os.fsencode(other),
+        ctypes.c_uint(_RENAME_EXCHANGE),
+    )
+    _check(result, str(other))
 
 
 def loop_backing_device(descriptor: int) -> int:

@@ -1,29 +1,38 @@
-"""Write the files that a user asked for: each appears whole or not at all.
+"""Outputs as they appear: whole or not at all, beside what stood there before.
 
-A file is written beside its final name, made durable, then renamed. What stood there before is
-renamed first, as DIB does, unless the user said to overwrite.
+An output, be it a file or a folder, is written beside its final name, made durable, then renamed.
+What stood there before is renamed first, with its checksums, as DIB does, unless the user said to
+overwrite.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import errno
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from dibflow.commands import run
-from dibflow.errors import UsageError
+from dibflow.errors import StepError, UsageError
+from dibflow.linux import exchange, sync_filesystem
+from dibflow.planning.formats import CHECKSUMS
 from dibflow.store.records import sync_folder
 
-_CHUNK = 1 << 20
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_ROOM_TEXTS = tuple(os.strerror(number) for number in sorted(_NO_ROOM))
+_NO_ROOM_MIB = 1
+"""A writer that fails with less than this left has most likely failed for that."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """A finished output as it was written: size in bytes, time of change, SHA-256."""
+    """A finished output as it was written: bytes, time of change (the last one's), SHA-256.
+
+    Of a folder the SHA-256 is that of its ``index.json``, which names all the rest by digest.
+    """
 
     path: Path
     size: int
@@ -31,19 +40,36 @@ class OutputFile:
     sha256: str
 
     def is_there(self) -> bool:
-        """Tell whether the file is still the one that was written, by size and time of change."""
+        """Tell whether the output is still the one that was written, by size and time of change."""
         try:
-            status = self.path.stat()
+            return measure(self.path) == (self.size, self.mtime_ns)
         except OSError:
             return False
-        return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
+
+
+def measure(path: Path) -> tuple[int, int]:
+    """Give the bytes of a file, or of all files in a folder, and the last time of change."""
+    if not path.is_dir():
+        status = path.stat()
+        return status.st_size, status.st_mtime_ns
+    found = [file.stat() for file in path.rglob("*") if file.is_file()]
+    return (
+        sum(status.st_size for status in found),
+        max((status.st_mtime_ns for status in found), default=0),
+    )
+
+
+def companions(path: Path) -> tuple[Path, ...]:
+    """Name the files of checksums that may stand beside an output."""
+    return tuple(path.with_name(f"{path.name}.{name}") for name in CHECKSUMS)
 
 
 @contextlib.contextmanager
 def appearing(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Give the name to write to; on success the file takes the name `path`, else it is removed.
+    """Give the name to write to; on success what is there becomes `path`, else it is removed.
 
-    Raises UsageError if the folder of `path` cannot be made or written.
+    Checksums of the output that stood there leave with it. Raises UsageError if the folder of
+    `path` cannot be made or written, StepError if it has no room left.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -54,29 +80,96 @@ def appearing(path: Path, *, overwrite: bool) -> Iterator[Path]:
             f'writing "{path}": {error.strerror}', hint="choose another place with -o (--name)"
         ) from error
     try:
-        yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        if not overwrite:
-            set_aside(path)
-        partial.rename(path)
-        sync_folder(path.parent)
+        with _room_told(path):
+            yield partial
+            _make_durable(partial)
+            if not overwrite:
+                set_aside(path)
+            for left in companions(path):
+                left.unlink(missing_ok=True)
+            _put_in_place(partial, path)
+            sync_folder(path.parent)
     finally:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
+
+
+@contextlib.contextmanager
+def _room_told(path: Path) -> Iterator[None]:
+    """Turn what a full filesystem makes of the body into one error that says so.
+
+    Programs say it in words of their own, or not at all; so the room that is left counts too.
+    """
+    try:
+        yield
+    except (OSError, StepError) as error:
+        free = _free_mib(path.parent)
+        told = isinstance(error, OSError) and error.errno in _NO_ROOM
+        said = any(text in str(error) for text in _NO_ROOM_TEXTS)
+        if not told and not said and free >= _NO_ROOM_MIB:
+            raise
+        raise StepError(
+            f'writing "{path}": no room left in "{path.parent}" ({free} MiB free)',
+            hint="make room there, or choose another place with -o (--name); what is finished is "
+            "kept, the same command goes on from there",
+        ) from error
+
+
+def _free_mib(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize // (1024 * 1024)
+
+
+def _make_durable(partial: Path) -> None:
+    if partial.is_dir():
+        sync_filesystem(partial)
+        return
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _put_in_place(partial: Path, path: Path) -> None:
+    """Rename; what is or meets a folder changes places with it instead, and is removed then.
+
+    rename(2) replaces files, but no folder that holds something. Where the filesystem cannot
+    exchange names (NFS), the old folder is removed first.
+    """
+    if not path.exists() or not (path.is_dir() or partial.is_dir()):
+        partial.rename(path)
+        return
+    try:
+        exchange(partial, path)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        _remove(path)
+        partial.rename(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _remove_partials_of_the_dead(path: Path) -> None:
-    """Remove what killed writers of the same file left."""
-    for left in path.parent.glob(f".{path.name}.*.partial"):
+    """Remove what killed writers of the same output left."""
+    for left in path.parent.glob(f".{_literally(path.name)}.*.partial"):
         pid = left.name.removesuffix(".partial").rpartition(".")[2]
         if not Path("/proc", pid).exists():
-            left.unlink(missing_ok=True)
+            _remove(left)
+
+
+def _literally(name: str) -> str:
+    """Quote what glob(7) takes for a pattern in a name."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
 def set_aside(path: Path) -> Path | None:
     """Rename an existing output to ``<stem>-YYYY.MM.DD-HH.MM.SS<suffix>`` and give the new name.
 
-    The time is that of the old file's last change; a number is added where the name is taken.
+    Its checksums go with it. The time is that of the old output's last change; a number is added
+    where the name is taken.
     """
     try:
         changed = path.stat().st_mtime
@@ -85,73 +178,27 @@ def set_aside(path: Path) -> Path | None:
     stamp = datetime.fromtimestamp(changed).astimezone().strftime("%Y.%m.%d-%H.%M.%S")
     aside = path.with_name(f"{path.stem}-{stamp}{path.suffix}")
     number = 1
-    while aside.exists():
+    while any(taken.exists() for taken in (aside, *companions(aside))):
         aside = path.with_name(f"{path.stem}-{stamp}-{number}{path.suffix}")
         number += 1
     path.rename(aside)
+    for old, new in zip(companions(path), companions(aside), strict=True):
+        with contextlib.suppress(FileNotFoundError):
+            old.rename(new)
     return aside
 
 
-def written(path: Path) -> OutputFile:
-    """Describe the output at `path`, reading it once for its digest."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-        status = os.fstat(file.fileno())
-    return OutputFile(path, status.st_size, status.st_mtime_ns, digest.hexdigest())
+def write_companions(path: Path, digests: Mapping[str, str]) -> None:
+    """Write a file of each checksum beside an output, in the form that md5sum(1) checks."""
+    for name, digest in digests.items():
+        companion = path.with_name(f"{path.name}.{name}")
+        with appearing(companion, overwrite=True) as partial:
+            partial.write_text(_checksum_line(path.name, digest))
 
 
-def write_tar(tree: Path, output: Path) -> None:
-    """Archive `tree` with all that a filesystem holds: owners by number, xattrs, ACLs, holes.
-
-    Names are sorted, so the same tree gives the same order. Source: tar(1).
-    """
-    run(
-        [
-            "tar",
-            "--create",
-            f"--file={output}",
-            f"--directory={tree}",
-            "--format=posix",
-            "--pax-option=delete=atime,delete=ctime",
-            "--numeric-owner",
-            "--xattrs",
-            "--xattrs-include=*",
-            "--acls",
-            "--sparse",
-            "--sort=name",
-            ".",
-        ],
-        doing="writing the tar",
-        package="tar",
-    )
-
-
-def write_raw(disk: Path, output: Path) -> None:
-    """Copy a disk image, leaving its holes as holes."""
-    run(
-        ["cp", "--sparse=always", "--reflink=auto", str(disk), str(output)],
-        doing="writing the raw image",
-        package="coreutils",
-    )
-
-
-def write_qcow2(disk: Path, output: Path, *, compressed: bool, options: str) -> None:
-    """Convert a disk image to qcow2, with zstd on all cores; `options` are passed as ``-o``.
-
-    Source: qemu-img(1), ``convert``.
-    """
-    arguments = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2"]
-    if compressed:
-        arguments += ["-c", "-m", "16", "-W"]
-    wanted = [options] if options else []
-    if compressed and "compression_type" not in options:
-        wanted.append("compression_type=zstd")
-    if wanted:
-        arguments += ["-o", ",".join(wanted)]
-    run(
-        [*arguments, str(disk), str(output)],
-        doing="converting to qcow2",
-        package="qemu-utils",
-    )
+def _checksum_line(name: str, digest: str) -> str:
+    """Give a line as md5sum(1) prints it: a name with a backslash or a newline is escaped."""
+    if "\\" not in name and "\n" not in name:
+        return f"{digest}  {name}\n"
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n")
+    return f"\\{digest}  {escaped}\n"

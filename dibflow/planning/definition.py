@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dibflow.errors import UsageError
+from dibflow.planning.formats import FORMATS, KNOWN_TYPES
 from dibflow.yamlfile import did_you_mean
 
 DEFAULT_NAME = "image"
-
-KNOWN_TYPES = ("qcow2", "raw", "tar")
-"""Output types that can be made."""
 
 ARCHITECTURES = (
     "aarch64",
@@ -42,8 +40,8 @@ class ImageDefinition:
 
     None, "" or False is an option that was not given; its default and the variable of the same
     meaning are the engine's matter. `name` is the path of the outputs without their extension; with
-    one output type a trailing ``.<type>`` is cut off. `elements` and `types` keep their order,
-    repeated types are dropped. `environment` is sorted by name.
+    one output type a trailing ``.<type>``, or the extension of its files, is cut off. `elements`
+    and `types` keep their order, repeated types are dropped. `environment` is sorted by name.
 
     Raises UsageError for a value that makes no sense.
     """
@@ -79,7 +77,7 @@ class ImageDefinition:
     def __post_init__(self) -> None:
         types = tuple(dict.fromkeys(self.types))
         if len(types) == 1:
-            object.__setattr__(self, "name", self.name.removesuffix(f".{types[0]}"))
+            object.__setattr__(self, "name", _without_extension(self.name, types[0]))
         object.__setattr__(self, "types", types)
         object.__setattr__(self, "environment", tuple(sorted(self.environment)))
         self._check_elements()
@@ -156,6 +154,14 @@ class ImageDefinition:
                 raise _unfit(size, label, "a number above zero")
         if self.debug_trace < 0:
             raise _unfit(self.debug_trace, "level of tracing", "zero or more")
+
+
+def _without_extension(name: str, kind: str) -> str:
+    made = FORMATS.get(kind)
+    for extension in (kind, made.extension if made else kind):
+        if name.endswith(f".{extension}"):
+            return name.removesuffix(f".{extension}")
+    return name
 
 
 def _unfit(value: object, role: str, expected: str, *, hint: str = "") -> UsageError:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dibflow.errors import UsageError
-from dibflow.planning.definition import KNOWN_TYPES, ImageDefinition
+from dibflow.planning.definition import ImageDefinition
+from dibflow.planning.formats import KNOWN_TYPES
 
 DEBIAN = ImageDefinition(elements=("debian-minimal",))
 
@@ -60,8 +61,8 @@ def test_definitions_compare_whatever_the_order_of_variables(
         ({"name": "out/"}, 'found "out/" as name, expected the path of a file'),
         ({"name": "a\0b"}, 'found "a\0b" as name, expected the path of a file'),
         ({"name": ".qcow2"}, 'found "" as name, expected the path of a file'),
-        ({"types": ()}, "found no type, expected one of qcow2, raw, tar"),
-        ({"types": ("raw", "vhd")}, 'found "vhd" as type, expected one of qcow2, raw, tar'),
+        ({"types": ()}, "found no type, expected one of raw, qcow2, vhd"),
+        ({"types": ("raw", "ami")}, 'found "ami" as type, expected one of raw, qcow2, vhd'),
         ({"arch": "i386"}, 'found "i386" as architecture, expected one of aarch64, amd64'),
         ({"install_type": "repo"}, 'found "repo" as install type, expected one of source'),
         ({"environment": (("A-B", "x"),)}, 'found "A-B" as name of a variable, expected'),
