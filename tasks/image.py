@@ -49,6 +49,9 @@ class BuildImage(luigi.Task):
     checksum: luigi.BoolParameter = luigi.BoolParameter(
         description="write the MD5 and the SHA-256 of each output beside it"
     )
+    docker_target: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="name of the image in oci and docker outputs"
+    )
     store: luigi.Parameter[str] = luigi.Parameter(
         default="", significant=False, description="folder of the store"
     )
@@ -102,6 +105,7 @@ class BuildImage(luigi.Task):
                 packages=_words(self.packages),
                 skip_base=self.skip_base,
                 checksum=self.checksum,
+                docker_target=self.docker_target or None,
                 offline=self.offline,
             )
         definitions = read_image_file(Path(self.image))
@@ -127,6 +131,7 @@ class BuildImage(luigi.Task):
             packages=",".join(definition.packages),
             skip_base=definition.skip_base,
             checksum=definition.checksum,
+            docker_target=definition.docker_target or "",
             store=str(build.store.root),
             refresh=build.request.refresh,
             offline=definition.offline,

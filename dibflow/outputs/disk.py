@@ -30,24 +30,24 @@ def write_disk(kind: str, disk: DiskFile, output: Path, options: Mapping[str, st
     if kind == "raw" and disk.format == "raw":
         _copy(disk.path, output)
         return
-    if kind == "qcow2":
-        driver, arguments = "qcow2", _qcow2(options)
-    else:
-        driver, arguments = _DRIVERS[kind]
     run(
-        [
-            "qemu-img",
-            "convert",
-            "-f",
-            disk.format,
-            "-O",
-            driver,
-            *arguments,
-            str(disk.path),
-            str(output),
-        ],
+        convert_command(kind, disk, output, options),
         doing=f"converting to {kind}",
         package="qemu-utils",
+    )
+
+
+def convert_command(
+    kind: str, disk: DiskFile, output: Path, options: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Give the command that converts `disk`, with the images that it builds on, to `kind`."""
+    driver, arguments = _DRIVERS.get(kind, (kind, ()))
+    if kind == "qcow2":
+        arguments = _qcow2(options)
+    return (
+        *("qemu-img", "convert", "-f", disk.format, "-O", driver),
+        *arguments,
+        *(str(disk.path), str(output)),
     )
 
 

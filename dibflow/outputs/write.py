@@ -12,6 +12,7 @@ from dibflow.outputs.archives import write_archive
 from dibflow.outputs.disk import write_disk
 from dibflow.outputs.files import OutputFile, appearing, measure, write_companions
 from dibflow.outputs.filesystems import write_erofs, write_squashfs
+from dibflow.outputs.oci import write_docker, write_layout
 from dibflow.outputs.source import Source
 from dibflow.planning.formats import Format, MadeFrom
 
@@ -50,6 +51,11 @@ def _written(
     """Write to `partial` and give its digests: computed on the way, or else in one read."""
     if made.made_from is MadeFrom.DISK:
         write_disk(made.name, source.disk(), partial, options)
+    elif made.name == "oci":
+        index = source.with_layers(functools.partial(write_layout, output=partial, options=options))
+        return {"sha256": cast(str, index)}
+    elif made.name == "docker":
+        source.with_layers(functools.partial(write_docker, output=partial, options=options))
     elif made.name in _FILESYSTEMS:
         source.with_tree(
             functools.partial(_filesystem, kind=made.name, output=partial, options=options)

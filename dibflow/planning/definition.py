@@ -31,6 +31,9 @@ INSTALL_TYPES = ("source", "package")
 
 _ELEMENT = re.compile(r"\A[^\s/\0]+\Z")
 _PACKAGE = re.compile(r"\A[^\s\0]+\Z")  # apt takes name/suite
+_DOCKER_TARGET = re.compile(
+    r"\A[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._/-]*)?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?\Z"
+)
 _VARIABLE = re.compile(r"\A[A-Za-z_][0-9A-Za-z_]*\Z")
 
 
@@ -111,6 +114,9 @@ class ImageDefinition:
             raise UsageError(f"found no type, expected one of {', '.join(KNOWN_TYPES)}")
         for output in self.types:
             _check_choice(output, "type", KNOWN_TYPES)
+        target = self.docker_target
+        if target and not _DOCKER_TARGET.search(target):
+            raise _unfit(target, "docker target", "a name, as registry:5000/path/name:tag")
 
     def _check_environment(self) -> None:
         for (name, value), (following, _) in pairwise((*self.environment, ("", ""))):

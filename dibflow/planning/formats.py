@@ -102,6 +102,21 @@ FORMATS: Mapping[str, Format] = {
             programs=(Program("cpio", "cpio"),),
         ),
         Format(
+            name="oci",
+            extension="oci",
+            made_from=MadeFrom.LAYERS,
+            programs=_GZIP,
+            options=("architecture", "docker-target", "epoch"),
+            folder=True,
+        ),
+        Format(
+            name="docker",
+            extension="docker",
+            made_from=MadeFrom.LAYERS,
+            programs=_GZIP,
+            options=("architecture", "docker-target", "epoch"),
+        ),
+        Format(
             name="aci",
             extension="aci",
             made_from=MadeFrom.TREE,
