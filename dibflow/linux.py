@@ -2,8 +2,8 @@
 
 Every function raises OSError with errno, and the path where there is one.
 
-Source: mount(2), umount2(2), unshare(2), setns(2), prctl(2), syncfs(2), loop(4), ioctl_iflags(2),
-and what each function names.
+Source: mount(2), umount2(2), unshare(2), setns(2), prctl(2), syncfs(2), rename(2), loop(4),
+ioctl_iflags(2), and what each function names.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Namespace(IntFlag):
 
 _UMOUNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 _LOOP_CLR_FD = 0x4C01
 _LOOP_CONFIGURE = 0x4C0A
 _LOOP_CTL_GET_FREE = 0x4C82
@@ -150,6 +152,28 @@ def loop_attach(
     finally:
         os.close(control)
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), "/dev/loop-control")
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Have two names change what they stand for, in one act: at no moment is either of them gone.
+
+    Raises OSError with EINVAL on a filesystem that cannot do it.
+    """
+    result = _libc.renameat2(
+        ctypes.c_int(_AT_FDCWD),
+        os.fsencode(one),
+        ctypes.c_int(_AT_FDCWD),
+        os.fsencode(other),
+        ctypes.c_uint(_RENAME_EXCHANGE),
+    )
+    _check(result, str(other))
+
+
+def loop_backing_device(descriptor: int) -> int:
+    """Give the device number (as ``st_dev``) of the filesystem that holds a loop device's file."""
+    status = bytearray(232)  # struct loop_info64, whose first member is lo_device
+    fcntl.ioctl(descriptor, _LOOP_GET_STATUS64, status)
+    return int(struct.unpack_from("=Q", status)[0])
 
 
 def loop_detach(descriptor: int) -> None:

@@ -46,6 +46,12 @@ class BuildImage(luigi.Task):
     skip_base: luigi.BoolParameter = luigi.BoolParameter(
         description="leave the element base out, as -n does"
     )
+    checksum: luigi.BoolParameter = luigi.BoolParameter(
+        description="write the MD5 and the SHA-256 of each output beside it"
+    )
+    docker_target: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="name of the image in oci and docker outputs"
+    )
     store: luigi.Parameter[str] = luigi.Parameter(
         default="", significant=False, description="folder of the store"
     )
@@ -98,6 +104,8 @@ class BuildImage(luigi.Task):
                 arch=self.arch or None,
                 packages=_words(self.packages),
                 skip_base=self.skip_base,
+                checksum=self.checksum,
+                docker_target=self.docker_target or None,
                 offline=self.offline,
             )
         definitions = read_image_file(Path(self.image))
@@ -122,6 +130,8 @@ class BuildImage(luigi.Task):
             arch=definition.arch,
             packages=",".join(definition.packages),
             skip_base=definition.skip_base,
+            checksum=definition.checksum,
+            docker_target=definition.docker_target or "",
             store=str(build.store.root),
             refresh=build.request.refresh,
             offline=definition.offline,

@@ -37,6 +37,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root-label", metavar="LABEL", help="label of the root filesystem")
     parser.add_argument("--mkfs-options", default="", metavar="OPTIONS", help="for the root's mkfs")
     parser.add_argument("--qemu-img-options", default="", metavar="K=V,...", help="for qcow2")
+    parser.add_argument(
+        "--checksum", action="store_true", help="write NAME.TYPE.md5 and .sha256 beside each output"
+    )
+    parser.add_argument(
+        "--docker-target", metavar="NAME[:TAG]", help="name of the image in oci and docker outputs"
+    )
     parser.add_argument("--offline", action="store_true", help="ask no mirror anything")
     parser.add_argument("--refresh", action="store_true", help="take all downloads as stale")
     parser.add_argument("-x", dest="trace", action="count", default=0, help="trace hooks (set -x)")
@@ -96,6 +102,8 @@ def _definitions(arguments: argparse.Namespace) -> tuple[ImageDefinition, ...]:
             root_label=arguments.root_label,
             mkfs_options=arguments.mkfs_options,
             qemu_img_options=arguments.qemu_img_options,
+            checksum=arguments.checksum,
+            docker_target=arguments.docker_target,
             offline=arguments.offline,
             debug_trace=arguments.trace,
         ),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +27,12 @@ from dibflow.engine.fingerprint import FingerprintAsker
 from dibflow.engine.freshness import Clock, Freshness, Token
 from dibflow.engine.hooktree import stage_tree, staged_tree, tree_digest
 from dibflow.engine.journal import Journal
-from dibflow.engine.outputs import OutputFile
 from dibflow.errors import ElementError
+from dibflow.outputs.files import OutputFile
 from dibflow.planning.definition import ImageDefinition
 from dibflow.planning.element import Element, ElementPath, search_path
 from dibflow.planning.expansion import command_line_elements, expand
+from dibflow.planning.formats import FORMATS, check_programs, needs_disk
 from dibflow.planning.hooks import (
     ElementFiles,
     HookTree,
@@ -43,7 +45,7 @@ from dibflow.planning.hostfiles import host_files
 from dibflow.planning.ordering import hook_name_pattern
 from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Plan, Step
-from dibflow.planning.planner import DISK_TYPES, SETTLE_HOOKS, Planner
+from dibflow.planning.planner import SETTLE_HOOKS, Planner
 from dibflow.planning.resolve import ResolvedDefinition, resolve
 from dibflow.planning.treeinputs import FileTexts, TreeInputs
 from dibflow.planning.variables import HostPaths, engine_variables
@@ -190,7 +192,7 @@ class Build:
     def output_path(self, kind: str) -> Path:
         """Give the absolute path of an output."""
         stem = self.stem()
-        return stem.with_name(f"{stem.name}.{kind}")
+        return stem.with_name(f"{stem.name}.{FORMATS[kind].extension}")
 
     def record(self) -> dict[str, Any]:
         """Give the build's record as it is in the store now; empty if there is none."""
@@ -324,7 +326,7 @@ def prepare(
     `shelf` must offer the elements of the request's own ``ELEMENTS_PATH``; without one they are
     read anew. With `look_only` nothing is written or run: elements that would be asked for a
     fingerprint count as unchanged since they were last asked. Raises every error of planning; of
-    the machine only what the fingerprints need.
+    the machine only what the fingerprints need, and HostError for a program that an output needs.
     """
     definition = resolve(request.definition, request.environment)
     environment = {**request.environment, **definition.variables}
@@ -333,9 +335,11 @@ def prepare(
     sources = read_sources(definition, environment, shelf=shelf)
     paths = host_paths(definition, environment, store=store.root)
     engine = engine_variables(definition, sources.elements, environment, paths)
-    if DISK_TYPES.intersection(definition.types):
+    if needs_disk(definition.types):
         check_filesystem(engine["DIB_ROOT_FSTYPE"], engine["DIB_ROOT_LABEL"])
     known = store.read(RecordKind.BUILD, request.identity) or {}
+    if not look_only and known.get("state") != State.FINISHED:
+        check_programs(definition.types, is_there=lambda name: shutil.which(name) is not None)
     if known.get("state") == State.UNFINISHED and not request.refresh:
         tokens = dict(known["tokens"])
     else:

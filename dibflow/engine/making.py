@@ -12,21 +12,22 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dibflow.engine import outputs
 from dibflow.engine.build import Build
 from dibflow.engine.disk import Filesystem, make_filesystem
-from dibflow.engine.executor import Executor, shown_stack
 from dibflow.engine.journal import Happening
+from dibflow.engine.sources import TreeSource, with_build_folder
 from dibflow.errors import StepError
+from dibflow.outputs.files import appearing
+from dibflow.outputs.write import write
+from dibflow.planning.formats import FORMATS
 from dibflow.planning.plan import Step
 from dibflow.planning.planner import DISK
 from dibflow.planning.variables import ARTIFACTS, TARGET
-from dibflow.sandbox.spec import Act, SandboxSpec
 from dibflow.store.locks import key_lock
 from dibflow.store.records import StepRecord, sync_folder
 from dibflow.store.store import store_errors
@@ -77,7 +78,7 @@ def _make_disk(build: Build, step: Step) -> int:
     stack = before.stack if before else ()
     with build.store.stage() as staging, store_errors("making the disk image", build.store.root):
         image = staging.folder / "disk.raw"
-        _with_tree(
+        with_build_folder(
             build.executor,
             stack,
             functools.partial(_fill, image=image, filesystem=filesystem),
@@ -106,60 +107,23 @@ def _fill(folder: Path, *, image: Path, filesystem: Filesystem) -> None:
 
 
 def _make_file(build: Build, step: Step) -> int:
-    parameters = dict(step.parameters)
-    path = build.output_path(step.name)
-    overwrite = build.request.environment.get("OVERWRITE_OLD_IMAGE", "0") not in {"", "0"}
     before = build.plan.before(step)
-    with outputs.appearing(path, overwrite=overwrite) as partial:
-        if before is not None and before.name == DISK:
-            disk = disk_path(build, before)
-            if step.name == "raw":
-                outputs.write_raw(disk, partial)
-            elif step.name == "qcow2":
-                outputs.write_qcow2(
-                    disk,
-                    partial,
-                    compressed=parameters["compressed"] == "True",
-                    options=parameters["options"],
-                )
-            else:
-                raise StepError(f'writing "{path}": no writer makes "{step.name}" of a disk')
-        else:
-            record = build.executor.record_before(step)
-            _with_tree(
-                build.executor,
-                record.stack if record else (),
-                functools.partial(_archive, output=partial),
-            )
-    file = outputs.written(path)
+    tree = build.plan.before(before) if before is not None and before.name == DISK else before
+    record = build.store.finished(tree.key) if tree is not None else None
+    source = TreeSource(
+        executor=build.executor,
+        stack=record.stack if record else (),
+        image=disk_path(build, before) if before is not None else Path(),
+    )
+    file = write(
+        FORMATS[step.name],
+        source,
+        build.output_path(step.name),
+        {**dict(step.parameters), "identity": step.key},
+        overwrite=build.request.environment.get("OVERWRITE_OLD_IMAGE", "0") not in {"", "0"},
+    )
     build.note_output(step.name, step.key, file)
     return file.size
-
-
-def _archive(folder: Path, *, output: Path) -> None:
-    outputs.write_tar(folder / TARGET, output)
-
-
-def _with_tree(
-    executor: Executor, stack: Sequence[str], function: Callable[[Path], object]
-) -> object:
-    """Call `function` in a sandbox that shows a finished tree, with nothing mounted in it."""
-    store = executor.store
-    with store.stage() as staging:
-        return executor.sandbox.run(
-            SandboxSpec(
-                start=store.root,
-                root=shown_stack(
-                    store.root,
-                    executor.lowers(stack),
-                    staging,
-                    executor.paths.build_folder,
-                ),
-                program=Act(function),
-                log=None,
-                build_folder=executor.paths.build_folder,
-            )
-        ).data
 
 
 def finish(build: Build) -> None:
@@ -169,13 +133,13 @@ def finish(build: Build) -> None:
     if record is None:
         raise StepError(f"finishing the build: its last step, {last.title}, is not in the store")
     stem = build.stem()
-    found = _with_tree(
+    found = with_build_folder(
         build.executor, record.stack, functools.partial(_collect, destination=stem.parent)
     )
     assert isinstance(found, dict)  # noqa: S101 - what _collect gives
     report = _report(build, found["packages"])
     path = stem.with_name(f"{stem.name}.build.json")
-    with outputs.appearing(path, overwrite=True) as partial:
+    with appearing(path, overwrite=True) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
     build.finish({"path": str(path), "artifacts": found["artifacts"]})
 

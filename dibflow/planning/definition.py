@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dibflow.errors import UsageError
+from dibflow.planning.formats import FORMATS, KNOWN_TYPES
 from dibflow.yamlfile import did_you_mean
 
 DEFAULT_NAME = "image"
-
-KNOWN_TYPES = ("qcow2", "raw", "tar")
-"""Output types that can be made."""
 
 ARCHITECTURES = (
     "aarch64",
@@ -33,6 +31,9 @@ INSTALL_TYPES = ("source", "package")
 
 _ELEMENT = re.compile(r"\A[^\s/\0]+\Z")
 _PACKAGE = re.compile(r"\A[^\s\0]+\Z")  # apt takes name/suite
+_DOCKER_TARGET = re.compile(
+    r"\A[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._/-]*)?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?\Z"
+)
 _VARIABLE = re.compile(r"\A[A-Za-z_][0-9A-Za-z_]*\Z")
 
 
@@ -42,8 +43,8 @@ class ImageDefinition:
 
     None, "" or False is an option that was not given; its default and the variable of the same
     meaning are the engine's matter. `name` is the path of the outputs without their extension; with
-    one output type a trailing ``.<type>`` is cut off. `elements` and `types` keep their order,
-    repeated types are dropped. `environment` is sorted by name.
+    one output type a trailing ``.<type>``, or the extension of its files, is cut off. `elements`
+    and `types` keep their order, repeated types are dropped. `environment` is sorted by name.
 
     Raises UsageError for a value that makes no sense.
     """
@@ -79,7 +80,7 @@ class ImageDefinition:
     def __post_init__(self) -> None:
         types = tuple(dict.fromkeys(self.types))
         if len(types) == 1:
-            object.__setattr__(self, "name", self.name.removesuffix(f".{types[0]}"))
+            object.__setattr__(self, "name", _without_extension(self.name, types[0]))
         object.__setattr__(self, "types", types)
         object.__setattr__(self, "environment", tuple(sorted(self.environment)))
         self._check_elements()
@@ -113,6 +114,9 @@ class ImageDefinition:
             raise UsageError(f"found no type, expected one of {', '.join(KNOWN_TYPES)}")
         for output in self.types:
             _check_choice(output, "type", KNOWN_TYPES)
+        target = self.docker_target
+        if target and not _DOCKER_TARGET.search(target):
+            raise _unfit(target, "docker target", "a name, as registry:5000/path/name:tag")
 
     def _check_environment(self) -> None:
         for (name, value), (following, _) in pairwise((*self.environment, ("", ""))):
@@ -156,6 +160,14 @@ class ImageDefinition:
                 raise _unfit(size, label, "a number above zero")
         if self.debug_trace < 0:
             raise _unfit(self.debug_trace, "level of tracing", "zero or more")
+
+
+def _without_extension(name: str, kind: str) -> str:
+    made = FORMATS.get(kind)
+    for extension in (kind, made.extension if made else kind):
+        if name.endswith(f".{extension}"):
+            return name.removesuffix(f".{extension}")
+    return name
 
 
 def _unfit(value: object, role: str, expected: str, *, hint: str = "") -> UsageError:

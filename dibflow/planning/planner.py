@@ -24,7 +24,16 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dibflow.errors import UsageError
 from dibflow.planning.element import Element
+from dibflow.planning.formats import (
+    FORMATS,
+    Format,
+    MadeFrom,
+    check_epoch,
+    needs_disk,
+    wanted_checksums,
+)
 from dibflow.planning.hooks import HookTree
 from dibflow.planning.ordering import hook_name_pattern
 from dibflow.planning.phases import Phase
@@ -40,8 +49,6 @@ EXTRA_PACKAGES = "extra-packages"
 FINISH_ROOT = "finish-root"
 CLEAN_UP = "clean-up"
 DISK = "disk"
-
-DISK_TYPES = frozenset({"raw", "qcow2"})
 
 Listing = Mapping[str, Sequence[Sequence[str]]]
 """What `settle-hooks` found: for each phase its hooks, in order, as (name, digest of the file)."""
@@ -187,7 +194,7 @@ class Planner:
     def _outputs(self, chain: _Chain) -> Iterator[Step]:
         tree = chain.last
         disk = ""
-        if DISK_TYPES.intersection(self.definition.types):
+        if needs_disk(self.definition.types):
             fstype = self.engine["DIB_ROOT_FSTYPE"]
             step = chain.output(
                 DISK,
@@ -206,13 +213,39 @@ class Planner:
             disk = step.key
             yield step
         for kind in self.definition.types:
-            options = {}
-            if kind == "qcow2":
-                options = {
-                    "compressed": str(not self.definition.uncompressed),
-                    "options": self.definition.qemu_img_options,
-                }
-            yield chain.output(kind, disk if kind in DISK_TYPES else tree, **options)
+            made = FORMATS[kind]
+            after = disk if made.made_from is MadeFrom.DISK else tree
+            options, files = self._options(made)
+            yield chain.output(kind, after, files=files, **options)
+
+    def _options(self, made: Format) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+        """Give the options of a type that are set, and the files of the host among them."""
+        definition, engine = self.definition, self.engine
+        manifest = engine.get("ACI_MANIFEST", "")
+        values = {
+            "aci-manifest": manifest if "/" in manifest or not manifest else f"./{manifest}",
+            "architecture": definition.arch,
+            "compressed": "" if definition.uncompressed else "yes",
+            "docker-target": definition.docker_target or "",
+            "epoch": check_epoch(engine.get("SOURCE_DATE_EPOCH", "")),
+            "gzip": engine.get("DIB_GZIP_BIN", ""),
+            "image-name": definition.name.rpartition("/")[2],
+            "qemu-img-options": definition.qemu_img_options,
+        }
+        options = {name: values[name] for name in made.options if values[name]}
+        checksums = wanted_checksums(engine.get("DIB_CHECKSUM", ""))
+        if checksums and not made.folder:
+            options["checksums"] = ",".join(checksums)
+        files: tuple[tuple[str, str], ...] = ()
+        if named := options.get("aci-manifest"):
+            files = self.host_files([named])
+            if not files:
+                raise UsageError(
+                    f'the variable ACI_MANIFEST names "{manifest}", which is no file that can be '
+                    "read",
+                    hint="leave it out for a manifest with nothing but a name and an architecture",
+                )
+        return options, files
 
 
 @dataclass(slots=True)
@@ -243,13 +276,21 @@ class _Chain:
         """Give an act of the engine as the new end of the chain."""
         return self.add(_act(name, parameters))
 
-    def output(self, name: str, after: str, **parameters: str) -> Step:
+    def output(
+        self,
+        name: str,
+        after: str,
+        *,
+        files: tuple[tuple[str, str], ...] = (),
+        **parameters: str,
+    ) -> Step:
         """Give a step beside the chain, built on the step with key `after`."""
         step = Step(
             number=0,
             kind=StepKind.OUTPUT,
             phase=None,
             name=name,
+            files=files,
             parameters=tuple(sorted(parameters.items())),
         )
         return self._placed(step, after)

@@ -121,6 +121,8 @@ def engine_variables(
         environment.setdefault(name, value)
     if definition.skip_base:
         environment["SKIP_BASE"] = "1"
+    if definition.checksum:
+        environment["DIB_CHECKSUM"] = "1"
     if definition.uncompressed:
         environment["COMPRESS_IMAGE"] = ""
     environment["DIB_DEBUG_TRACE"] = str(definition.debug_trace)
@@ -131,7 +133,7 @@ def engine_variables(
 def _defaults(definition: ResolvedDefinition, filesystem: str) -> dict[str, str]:
     values = {
         "DIB_BOOT_LABEL": "",
-        "DIB_CHECKSUM": "1" if definition.checksum else "0",
+        "DIB_CHECKSUM": "0",
         "DIB_MIN_TMPFS": "2",
         "DIB_MOUNTPOINTS": "/",
         "DIB_NO_TMPFS": "0",

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dibflow.errors import UsageError
-from dibflow.planning.definition import KNOWN_TYPES, ImageDefinition
+from dibflow.planning.definition import ImageDefinition
+from dibflow.planning.formats import KNOWN_TYPES
 
 DEBIAN = ImageDefinition(elements=("debian-minimal",))
 
@@ -60,8 +61,8 @@ def test_definitions_compare_whatever_the_order_of_variables(
         ({"name": "out/"}, 'found "out/" as name, expected the path of a file'),
         ({"name": "a\0b"}, 'found "a\0b" as name, expected the path of a file'),
         ({"name": ".qcow2"}, 'found "" as name, expected the path of a file'),
-        ({"types": ()}, "found no type, expected one of qcow2, raw, tar"),
-        ({"types": ("raw", "vhd")}, 'found "vhd" as type, expected one of qcow2, raw, tar'),
+        ({"types": ()}, "found no type, expected one of raw, qcow2, vhd"),
+        ({"types": ("raw", "ami")}, 'found "ami" as type, expected one of raw, qcow2, vhd'),
         ({"arch": "i386"}, 'found "i386" as architecture, expected one of aarch64, amd64'),
         ({"install_type": "repo"}, 'found "repo" as install type, expected one of source'),
         ({"environment": (("A-B", "x"),)}, 'found "A-B" as name of a variable, expected'),
@@ -74,6 +75,8 @@ def test_definitions_compare_whatever_the_order_of_variables(
         ({"mkfs_journal_size_mib": 0}, 'found "0" as journal size, expected a number'),
         ({"min_tmpfs_gib": 0}, 'found "0" as minimum tmpfs size, expected a number'),
         ({"root_label": ""}, 'found "" as root label, expected a text'),
+        ({"docker_target": "a b"}, 'found "a b" as docker target, expected a name'),
+        ({"docker_target": "Demo/App"}, 'found "Demo/App" as docker target, expected a name'),
         ({"mkfs_options": "\0"}, 'found "\0" as mkfs options, expected a text'),
         ({"debug_trace": -1}, 'found "-1" as level of tracing, expected zero or more'),
     ],
@@ -83,6 +86,13 @@ def test_a_value_that_makes_no_sense_is_refused(change: dict[str, Any], complain
         dataclasses.replace(DEBIAN, **change)
 
     assert caught.value.message.startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    "target", ["demo", "team/demo:1.0", "registry.example:5000/team/demo:latest", "localhost/a/b_c"]
+)
+def test_names_of_container_images_are_taken(target: str) -> None:
+    assert dataclasses.replace(DEBIAN, docker_target=target).docker_target == target
 
 
 def test_a_mistyped_type_gets_a_hint() -> None:

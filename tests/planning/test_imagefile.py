@@ -213,7 +213,7 @@ def test_a_mistake_in_an_included_file_names_that_file(tmp_path: Path) -> None:
         ("elements: [x]\nelements: [y]", ':2: key "elements": is given twice, first on line 1'),
         ("imagename: ''", ':1: key "imagename": found "" as name, expected the path'),
         ("imagename: 12", ':1: key "imagename": found the number "12", expected a string'),
-        ("types: [vhd]", ':1: key "types": found "vhd" as type, expected one of qcow2'),
+        ("types: [ami]", ':1: key "types": found "ami" as type, expected one of raw, qcow2'),
         ("image-size: 0", ':1: key "image-size": found "0" as image size, expected a number'),
         ("image-size: .nan", ':1: key "image-size": found "nan" as image size, expected a number'),
         ("image-size: big", ':1: key "image-size": found the text "big", expected a number'),

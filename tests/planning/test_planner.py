@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dibflow.errors import UsageError
 from dibflow.planning.definition import ImageDefinition
 from dibflow.planning.element import ElementPath
 from dibflow.planning.expansion import expand
@@ -279,3 +280,36 @@ def test_the_content_key_counts_named_variables_only() -> None:
     assert one == step.content_key(["layer"], {"A": "1", "B": "2"})
     assert one != step.content_key(["layer"], {"A": "2", "B": "1"})
     assert one != step.content_key(["other"], {"A": "1", "B": "1"})
+
+
+def test_an_option_counts_for_the_types_that_know_it(search: Path) -> None:
+    before = plan_of(search, types=("qcow2", "tar", "tgz", "squashfs"))
+
+    after = plan_of(
+        search,
+        user={"DIB_GZIP_BIN": "gzip", "SOURCE_DATE_EPOCH": "1"},
+        types=("qcow2", "tar", "tgz", "squashfs"),
+    )
+
+    assert changed(before, after) == ["tgz", "squashfs"]
+
+
+def test_checksums_count_for_every_output(search: Path) -> None:
+    before = plan_of(search)
+
+    after = plan_of(search, user={"DIB_CHECKSUM": "md5"})
+
+    assert changed(before, after) == ["qcow2", "tar"]
+
+
+def test_a_manifest_counts_by_its_content_and_must_be_there(search: Path) -> None:
+    manifest = search / "manifest.json"
+    manifest.write_text("{}")
+    before = plan_of(search, user={"ACI_MANIFEST": "manifest.json"}, types=("aci",))
+
+    manifest.write_text("{ }")
+    after = plan_of(search, user={"ACI_MANIFEST": "manifest.json"}, types=("aci",))
+
+    assert changed(before, after) == ["aci"]
+    with pytest.raises(UsageError, match=r'ACI_MANIFEST names "gone\.json"'):
+        plan_of(search, user={"ACI_MANIFEST": "gone.json"}, types=("aci",))
