@@ -25,6 +25,7 @@ from dibflow.blockdevice.nodes import (
     LogicalVolume,
     Mkfs,
     Partition,
+    TableLabel,
     ThinType,
 )
 from dibflow.blockdevice.placement import NoRoomError, place
@@ -65,6 +66,12 @@ def lay_out(graph: DeviceGraph, *, usage: Mapping[str, Usage], wish: Wish) -> Ge
     """
     fixed_bytes = _fixed_bytes(graph, wish)
     if fixed_bytes is not None:
+        if fixed_bytes > _largest(graph):
+            raise StepError(
+                f"laying out the disk: mbr ends at {at_most_mib(_MBR_LARGEST)}, but the disk is to "
+                f"have {at_least_mib(fixed_bytes)}",
+                hint="use gpt",
+            )
         demands = _Demands(graph, usage, wish, sparing=False)
         problem = demands.problem(fixed_bytes)
         if problem is not None:
@@ -166,8 +173,12 @@ def _smallest_disk(graph: DeviceGraph, demands: _Demands) -> int:
     """Give the smallest disk that will do, or the largest there can be if none does."""
     table = graph.partitioning
     step = math.lcm(MIB, table.align_bytes) if table else MIB
-    largest = _MBR_LARGEST if table and table.label.value == "mbr" else _LARGEST
-    return _bisect(lambda size: demands.problem(size) is None, step=step, largest=largest)
+    return _bisect(lambda size: demands.problem(size) is None, step=step, largest=_largest(graph))
+
+
+def _largest(graph: DeviceGraph) -> int:
+    table = graph.partitioning
+    return _MBR_LARGEST if table and table.label is TableLabel.MBR else _LARGEST
 
 
 def _bisect(is_enough: Callable[[int], bool], *, step: int, largest: int) -> int:
