@@ -169,13 +169,6 @@ def exchange(one: Path, other: Path) -> None:
     _check(result, str(other))
 
 
-def loop_backing_device(descriptor: int) -> int:
-    """Give the device number (as ``st_dev``) of the filesystem that holds a loop device's file."""
-    status = bytearray(232)  # struct loop_info64, whose first member is lo_device
-    fcntl.ioctl(descriptor, _LOOP_GET_STATUS64, status)
-    return int(struct.unpack_from("=Q", status)[0])
-
-
 def loop_detach(descriptor: int) -> None:
     """Detach a loop device from its file, now or when its last user closes it."""
     fcntl.ioctl(descriptor, _LOOP_CLR_FD)

@@ -8,6 +8,7 @@ from pathlib import Path
 from dibflow.engine.build import Build, BuildRequest, Shelf, asked_before, prepare
 from dibflow.engine.freshness import SystemClock
 from dibflow.errors import StoreError
+from dibflow.sandbox import lvm
 from dibflow.sandbox.run import NamespaceSandbox
 from dibflow.store.store import DirectoryStore, RecordKind
 
@@ -18,7 +19,7 @@ def plan_build(request: BuildRequest, *, shelf: Shelf | None = None) -> Build:
     `shelf` may be shared among requests with the same ``ELEMENTS_PATH``.
     """
     store = DirectoryStore(request.store)
-    store.reconcile()
+    store.reconcile(before_removal=lvm.forget)
     return prepare(
         request, store=store, sandbox=NamespaceSandbox(), clock=SystemClock(), shelf=shelf
     )

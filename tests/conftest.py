@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 
 from tests.capabilities import lacking
 
 pytest.register_assert_rewrite("tests.contracts")
+
+settings.register_profile("dibflow", deadline=None)  # how busy the machine is proves nothing
+settings.load_profile("dibflow")
 
 STRICT = os.environ.get("DIBFLOW_TEST_STRICT") == "1"
 """Set in CI: nothing is skipped for want of time or of something on the machine."""

@@ -64,11 +64,7 @@ def make_command(
     """
     tool, _ = TOOLS[mkfs.fstype]
     if mkfs.fstype in EXT_TYPES:
-        return (
-            *(tool, "-q", "-F", "-L", mkfs.label, "-U", uuid),
-            *_ext_arguments(mkfs, hash_seed, journal_bytes),
-            device,
-        )
+        return (*_ext_command(mkfs, uuid, hash_seed, journal_bytes), device)
     match mkfs.fstype:
         case "xfs":
             own = ["-q", "-f", "-L", mkfs.label, "-m", f"uuid={uuid}"]
@@ -86,13 +82,43 @@ def make_command(
     return (tool, *own, *mkfs.options, device)
 
 
-def _ext_arguments(mkfs: Mkfs, seed: str, journal_bytes: int) -> tuple[str, ...]:
-    """Give the options of mke2fs, with the seed beside what ``-E`` holds already.
+def fill_command(
+    mkfs: Mkfs,
+    image: str,
+    *,
+    folder: str,
+    offset_bytes: int,
+    size_bytes: int,
+    uuid: str,
+    hash_seed: str = "",
+    journal_bytes: int = DEFAULT_JOURNAL_BYTES,
+) -> tuple[str, ...]:
+    """Give the command that makes an ext filesystem in a part of a file, and fills it.
+
+    It holds what `folder` does. The rest is as for `make_command`. Source: mke2fs(8), ``-d``,
+    ``-E offset``.
+    """
+    place = (f"offset={offset_bytes}",) if offset_bytes else ()
+    command = _ext_command(mkfs, uuid, hash_seed, journal_bytes, extended=place)
+    return (*command, "-d", folder, image, f"{size_bytes // 1024}k")
+
+
+def _ext_command(
+    mkfs: Mkfs, uuid: str, seed: str, journal_bytes: int, *, extended: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    tool, _ = TOOLS[mkfs.fstype]
+    seeds = (f"hash_seed={seed}",) if seed else ()
+    arguments = _ext_arguments(mkfs, journal_bytes, extended=(*seeds, *extended))
+    return (tool, "-q", "-F", "-L", mkfs.label, "-U", uuid, *arguments)
+
+
+def _ext_arguments(mkfs: Mkfs, journal_bytes: int, *, extended: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the options of mke2fs, with `extended` beside what ``-E`` holds already.
 
     mke2fs takes the last ``-E`` alone.
     """
     options = ext_options(mkfs, journal_bytes=journal_bytes)
-    extended = [*options.given.get("E", ())[-1:], *([f"hash_seed={seed}"] if seed else [])]
+    extended = (*options.given.get("E", ())[-1:], *extended)
     given = [
         word
         for letter, values in options.given.items()

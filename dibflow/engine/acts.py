@@ -11,10 +11,12 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dibflow.digest import digest_of_file
+from dibflow.engine.makedisk import trim
+from dibflow.engine.measure import measure
 from dibflow.errors import StepError
 from dibflow.linux import is_immutable
 from dibflow.planning.ordering import hook_order
@@ -74,6 +76,13 @@ def show_resolver(build: Path, *, content: bytes) -> None:
         resolver.write_bytes(content)
 
 
+def hide_resolver(build: Path, *, content: bytes) -> None:
+    """Undo `show_resolver` where the file is still as it was shown."""
+    resolver = build / "mnt" / "etc" / "resolv.conf"
+    if is_regular(resolver) and resolver.read_bytes() == content:
+        resolver.write_bytes(RESOLVER_PLACEHOLDER)
+
+
 def is_placeholder(path: Path) -> bool:
     """Tell whether `path` is the file that stands for the host's resolver in layers."""
     return is_regular(path) and path.read_bytes() == RESOLVER_PLACEHOLDER
@@ -108,10 +117,10 @@ def settle_hooks(build: Path) -> object:
     return listing
 
 
-def finish_root(build: Path, *, fstab: str) -> object:
-    """End the work inside the tree: the fstab of the image, and how much the tree holds.
+def finish_root(build: Path, *, fstab: str, mount_points: Sequence[str]) -> object:
+    """End the work inside the tree: fstab, mount points, and how much each filesystem is to hold.
 
-    Gives ``{"used_kib": allocated size of the tree}``.
+    Gives ``{"usage": {mount point: `Usage` as JSON}}``.
     """
     target = build / "mnt"
     lost = target / "lost+found"
@@ -120,32 +129,34 @@ def finish_root(build: Path, *, fstab: str) -> object:
     table = target / "etc" / "fstab"
     table.parent.mkdir(exist_ok=True)
     table.write_text(fstab)
-    return {"used_kib": used_kib(target)}
+    for mount_point in mount_points:
+        _make_mount_point(target, mount_point)
+    usage = measure(target, mount_points)
+    return {"usage": {mount_point: used.to_json() for mount_point, used in usage.items()}}
 
 
-def used_kib(folder: Path) -> int:
-    """Give what a tree takes on disk, in KiB: each hard link once, one filesystem, as ``du -x``."""
-    device = folder.lstat().st_dev
-    seen: set[tuple[int, int]] = set()
-    blocks = 0
-    for status in _walk(folder, device):
-        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-        blocks += status.st_blocks
-    return -(-blocks // 2)
+def _make_mount_point(target: Path, mount_point: str) -> None:
+    """Make the folder that a filesystem is mounted on. Raises StepError where a link is in the way.
+
+    A link would lead out of the filesystem that the folder belongs to.
+    """
+    folder = target
+    for name in mount_point.strip("/").split("/"):
+        folder /= name
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise StepError(
+                f'making the mount point "{mount_point}": "{folder.relative_to(target)}" in the '
+                "tree is no folder",
+                hint="choose another mount point in the block-device configuration",
+            )
+        folder.mkdir(exist_ok=True)
 
 
-def _walk(folder: Path, device: int) -> Iterator[os.stat_result]:
-    yield folder.lstat()
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if entry.stat(follow_symlinks=False).st_dev == device:
-                    yield from _walk(Path(entry.path), device)
-            else:
-                yield entry.stat(follow_symlinks=False)
+def clean_disk(build: Path, *, mount_points: Sequence[str]) -> object:
+    """Do `clean_up` over the image's mounted disk, then give free blocks back."""
+    clean_up(build)
+    trim([build / "mnt" / mount_point.strip("/") for mount_point in mount_points])
+    return None
 
 
 def clean_up(build: Path) -> object:

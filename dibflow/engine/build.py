@@ -13,7 +13,7 @@ import functools
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,18 +21,17 @@ from typing import Any
 
 from dibflow import resources
 from dibflow.digest import digest_of
-from dibflow.engine.disk import check_filesystem
 from dibflow.engine.executor import Executor
 from dibflow.engine.fingerprint import FingerprintAsker
 from dibflow.engine.freshness import Clock, Freshness, Token
 from dibflow.engine.hooktree import stage_tree, staged_tree, tree_digest
 from dibflow.engine.journal import Journal
-from dibflow.errors import ElementError
 from dibflow.outputs.files import OutputFile
+from dibflow.planning.blockconfig import read_layout
 from dibflow.planning.definition import ImageDefinition
 from dibflow.planning.element import Element, ElementPath, search_path
 from dibflow.planning.expansion import command_line_elements, expand
-from dibflow.planning.formats import FORMATS, check_programs, needs_disk
+from dibflow.planning.formats import FORMATS, check_programs
 from dibflow.planning.hooks import (
     ElementFiles,
     HookTree,
@@ -134,20 +133,8 @@ def read_sources(
         skip_base=definition.skip_base,
     )
     elements = expand(names, shelf.offered)
-    _refuse_partitions(elements)
     tree = merge_elements(elements, scan=shelf.scan)
     return Sources(elements=elements, tree=tree, digest=tree_digest(tree, shelf.texts.digest))
-
-
-def _refuse_partitions(elements: Sequence[Element]) -> None:
-    """Raise ElementError for elements that ask for a partitioned disk: there is no stage for it."""
-    for element in elements:
-        if "block-device" in element.provides:
-            raise ElementError(
-                f'element "{element.name}" ({element.path}) asks for a partitioned disk, which '
-                "dibflow does not make yet",
-                hint="leave it out (and vm): the image is one ext4 filesystem without partitions",
-            )
 
 
 class State:
@@ -334,9 +321,8 @@ def prepare(
         shelf = Shelf.of(environment)
     sources = read_sources(definition, environment, shelf=shelf)
     paths = host_paths(definition, environment, store=store.root)
-    engine = engine_variables(definition, sources.elements, environment, paths)
-    if needs_disk(definition.types):
-        check_filesystem(engine["DIB_ROOT_FSTYPE"], engine["DIB_ROOT_LABEL"])
+    layout = read_layout(definition, sources.elements, environment, folder=request.folder)
+    engine = engine_variables(definition, sources.elements, environment, paths, layout=layout)
     known = store.read(RecordKind.BUILD, request.identity) or {}
     if not look_only and known.get("state") != State.FINISHED:
         check_programs(definition.types, is_there=lambda name: shutil.which(name) is not None)
@@ -378,6 +364,7 @@ def prepare(
         paths=paths,
         fingerprints=tokens,
         host_files=functools.partial(host_files, folder=request.folder),
+        layout=layout,
         warnings=warnings_of(sources, names=hook_name_pattern(engine)),
     )
     journal = Journal(store.root / "builds" / f"{request.identity}.journal")
@@ -397,6 +384,7 @@ def prepare(
             paths=paths,
             folder=str(request.folder),
             journal=journal,
+            layout=layout,
             strict=request.strict_inputs,
         ),
         store=store,

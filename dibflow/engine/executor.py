@@ -16,9 +16,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dibflow.engine import acts, caches
+from dibflow.blockdevice.geometry import Geometry, Usage, lay_out
+from dibflow.blockdevice.graph import DeviceGraph
+from dibflow.commands import run
+from dibflow.engine import acts, caches, makedisk
 from dibflow.engine.failure import hook_failed
 from dibflow.engine.journal import Happening, Journal
+from dibflow.engine.makedisk import DiskPlan
 from dibflow.errors import DibflowError, StepError, StoreFull
 from dibflow.linux import MountFlag
 from dibflow.planning.hostfiles import host_files
@@ -26,13 +30,15 @@ from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Plan, Step, StepKind
 from dibflow.planning.planner import (
     CLEAN_UP,
+    COPY_IN,
     EXTRA_PACKAGES,
     FINISH_ROOT,
+    MAKE_DISK,
     PREPARE_ROOT,
     SETTLE_HOOKS,
 )
 from dibflow.planning.resolve import ResolvedDefinition
-from dibflow.planning.sizes import image_size_kib
+from dibflow.planning.sizes import disk_wish
 from dibflow.planning.variables import (
     HOST_ONLY,
     IN_TARGET,
@@ -47,6 +53,8 @@ from dibflow.sandbox.mountinfo import HookMount
 from dibflow.sandbox.run import Sandbox
 from dibflow.sandbox.spec import (
     Act,
+    Disk,
+    DiskLayer,
     Mount,
     Outcome,
     Program,
@@ -67,8 +75,8 @@ _ENDS_MOUNTS = frozenset({FINISH_ROOT, CLEAN_UP})
 _NO_ROOM_MIB = 4
 """A hook that fails with less than this left in the store has most likely failed for that."""
 
-_BASH_OWN = frozenset({"_", "SHLVL", "PWD", "OLDPWD"})
-"""Variables that bash sets for itself: not something environment.d exported."""
+_STEP_OWN = frozenset({"_", "SHLVL", "PWD", "OLDPWD", "IMAGE_BLOCK_DEVICE", "IMAGE_BLOCK_DEVICES"})
+"""Variables that are each step's own: bash's, and the block devices that it happened to get."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +97,7 @@ class Executor:
     paths: HostPaths
     folder: str
     journal: Journal
+    layout: DeviceGraph
     strict: bool = False
 
     def run(self, step: Step, *, on_wait: Callable[[str], None] = lambda _: None) -> StepRecord:
@@ -108,7 +117,7 @@ class Executor:
         stack = before.stack if before else ()
         environment = self.environment(step)
         content_key = step.content_key(
-            stack,
+            (*stack, *(before.disks if before else ())),
             environment,
             host_files=functools.partial(host_files, folder=Path(self.folder)),
         )
@@ -151,7 +160,7 @@ class Executor:
             return phase_variables(Phase.INSTALL, self.engine, self.paths)
         variables = phase_variables(step.phase, self.engine, self.paths)
         if step.phase >= Phase.BLOCK_DEVICE:
-            variables["DIB_IMAGE_SIZE"] = str(self.image_size_kib())
+            variables["DIB_IMAGE_SIZE"] = str(self.geometry().size_bytes // 1024)
         return variables
 
     def environment(self, step: Step) -> dict[str, str]:
@@ -175,15 +184,32 @@ class Executor:
             variables = {name: value for name, value in variables.items() if name in shown}
         return variables
 
-    def image_size_kib(self) -> int:
-        """Give the size of the root filesystem, once the tree's has been measured."""
+    @property
+    def mount_points(self) -> tuple[str, ...]:
+        """Give where the image's filesystems are mounted, parents first."""
+        return tuple(mount.mount_point for mount in self.layout.mounts)
+
+    def geometry(self) -> Geometry:
+        """Give the sizes on the image's disk, once the tree has been measured.
+
+        Raises StepError for a tree that does not fit.
+        """
         record = self.store.finished(self.plan.act(FINISH_ROOT).key)
         if record is None:
             raise StepError("sizing the image: its tree has not been measured yet")
-        return image_size_kib(
-            record.data["used_kib"],
-            self.definition,
-            filesystem=self.engine["DIB_ROOT_FSTYPE"],
+        usage = {
+            mount_point: Usage.from_json(value)
+            for mount_point, value in record.data["usage"].items()
+        }
+        return lay_out(self.layout, usage=usage, wish=disk_wish(self.definition))
+
+    def disk_plan(self, step: Step) -> DiskPlan:
+        """Give the plan of the image's disk; `step` is the one that makes it."""
+        return DiskPlan(
+            layout=self.layout,
+            geometry=self.geometry(),
+            journal_bytes=disk_wish(self.definition).journal_bytes,
+            identity=step.key,
         )
 
     def _build(
@@ -204,15 +230,17 @@ class Executor:
             caches.give_back(staging, [again.record for again in spec.hook_mounts])
             if outcome.status != 0:
                 raise self._failed(step, outcome.status, log)
-            if _sees_resolver(step):
+            if _sees_resolver(step) and spec.disk is None:
                 _take_resolver_out(staging.diff, lowers)
             layer = self.store.commit(staging, over=lowers)
+            disks = self._commit_disk(step, before, staging)
         record = StepRecord(
             key=step.key,
             content_key=content_key,
             title=step.title,
             layer=layer.id,
             stack=(*stack, layer.id) if layer.id else stack,
+            disks=disks,
             mounts=() if step.name in _ENDS_MOUNTS else _mounts(outcome),
             environment=_exported(outcome, environment)
             if step.kind is StepKind.ENVIRONMENT
@@ -225,6 +253,50 @@ class Executor:
         )
         self.store.write_step(record)
         return record
+
+    def _commit_disk(
+        self, step: Step, before: StepRecord | None, staging: Staging
+    ) -> tuple[str, ...]:
+        """Commit what `step` has made or changed of the disk, and give the files that it is now."""
+        if step.name in {MAKE_DISK, COPY_IN}:
+            return (self.store.commit_disk(staging.disk("raw")),)
+        if before is None or not before.disks:
+            return ()
+        return (*before.disks, self.store.commit_disk(staging.disk("qcow2")))
+
+    def _disk(self, step: Step, before: StepRecord | None, staging: Staging) -> Disk | None:
+        """Describe the disk that `step` runs over, with a new file for what it changes, if any."""
+        if before is None or not before.disks or step.name == COPY_IN:
+            return None
+        form = Path(before.disks[-1]).suffix[1:]
+        plan = self.disk_plan(self.plan.act(MAKE_DISK))
+        top = staging.disk("qcow2")
+        arguments = ["-u", "-f", "qcow2", "-b", before.disks[-1], "-F", form, str(top)]
+        run(
+            ["qemu-img", "create", "-q", *arguments, str(plan.geometry.size_bytes)],
+            doing="making a layer of the disk",
+            package="qemu-utils",
+        )
+        return plan.shown(
+            [*self.disk_layers(before.disks), DiskLayer(str(top), "qcow2")],
+            target=f"{self.paths.build_folder}/{TARGET}",
+            scratch=_with_mount_place(staging),
+        )
+
+    def finished_disk(self, record: StepRecord, staging: Staging) -> Disk:
+        """Describe the disk that `record` left, to look at it only."""
+        plan = self.disk_plan(self.plan.act(MAKE_DISK))
+        return plan.shown(
+            self.disk_layers(record.disks),
+            target=f"{self.paths.build_folder}/{TARGET}",
+            read_only=True,
+            scratch=_with_mount_place(staging),
+        )
+
+    def disk_layers(self, disks: Sequence[str]) -> tuple[DiskLayer, ...]:
+        """Give what the store has of a disk, base first."""
+        paths = [self.store.disk_path(disk) for disk in disks]
+        return tuple(DiskLayer(str(path), path.suffix[1:]) for path in paths)
 
     def _failed(self, step: Step, status: int, log: Path) -> DibflowError:
         free = free_mib(self.store.root)
@@ -305,14 +377,23 @@ class Executor:
         root = self.store.root
         build = self.paths.build_folder
         mounts = before.mounts if before and step.name not in _ENDS_MOUNTS else ()
+        disk = self._disk(step, before, staging)
+        program = (
+            Act(self._disk_act(step, before, staging))
+            if step.name in {MAKE_DISK, COPY_IN}
+            else self._program(step, environment)
+        )
+        resolver = _host_resolver()
+        shows = _sees_resolver(step)
+        hides = shows and disk is not None
         return SandboxSpec(
             start=root,
             root=shown_stack(root, lowers, staging, build),
-            program=self._program(step, environment),
+            program=program,
             log=log,
-            prepare=functools.partial(acts.show_resolver, content=_host_resolver())
-            if _sees_resolver(step)
-            else None,
+            disk=disk,
+            prepare=functools.partial(acts.show_resolver, content=resolver) if shows else None,
+            finish=functools.partial(acts.hide_resolver, content=resolver) if hides else None,
             hook_mounts=tuple(
                 self._again(HookMount(**mount), staging, number)
                 for number, mount in enumerate(mounts)
@@ -328,21 +409,45 @@ class Executor:
             return caches.shown(record, caches.folder(staging, number), build_folder=build)
         return hook_mount_again(record, build_folder=build)
 
-    def _program(self, step: Step, environment: Mapping[str, str]) -> Program | Act:
+    def _disk_act(
+        self, step: Step, before: StepRecord | None, staging: Staging
+    ) -> Callable[[Path], object]:
+        """Give the act that makes the disk, or fills it."""
+        plan = self.disk_plan(self.plan.act(MAKE_DISK))
+        image = staging.disk("raw")
+        if step.name == MAKE_DISK:
+            return functools.partial(
+                makedisk.make_disk, plan=plan, image=image, scratch=staging.folder
+            )
+        empty = self.store.disk_path(before.disks[-1]) if before else image
+        return functools.partial(
+            makedisk.fill_copy, plan=plan, empty=empty, image=image, scratch=staging.folder
+        )
+
+    def _act(self, step: Step) -> Callable[[Path], object] | None:
+        """Give what the engine itself does in `step`; None where a program runs."""
         parameters = dict(step.parameters)
-        build = self.paths.build_folder
-        target = f"{build}/{TARGET}"
+        mount_points = self.mount_points
         if step.name == PREPARE_ROOT:
             install_type = parameters["install_type"]
-            return Act(functools.partial(acts.prepare_root, install_type=install_type))
+            return functools.partial(acts.prepare_root, install_type=install_type)
         if step.name == SETTLE_HOOKS:
-            return Act(acts.settle_hooks)
+            return acts.settle_hooks
         if step.name == FINISH_ROOT:
-            return Act(functools.partial(acts.finish_root, fstab=parameters["fstab"]))
-        if step.name == CLEAN_UP:
-            return Act(acts.clean_up)
+            fstab = parameters["fstab"]
+            return functools.partial(acts.finish_root, fstab=fstab, mount_points=mount_points)
+        if step.name == CLEAN_UP and self.plan.has_act(MAKE_DISK):
+            return functools.partial(acts.clean_disk, mount_points=mount_points)
+        return acts.clean_up if step.name == CLEAN_UP else None
+
+    def _program(self, step: Step, environment: Mapping[str, str]) -> Program | Act:
+        act = self._act(step)
+        if act is not None:
+            return Act(act)
+        build = self.paths.build_folder
+        target = f"{build}/{TARGET}"
         if step.name == EXTRA_PACKAGES:
-            words = parameters["packages"].split()
+            words = dict(step.parameters)["packages"].split()
             script = 'exec install-packages "$@"'
             return Program(("/bin/bash", "-c", script, "bash", *words), environment, root=target)
         assert step.phase is not None  # noqa: S101 - hooks and environments have one
@@ -359,6 +464,12 @@ class Executor:
             folder="/" if inside else self.folder,
             root=target if inside else "/",
         )
+
+
+def _with_mount_place(staging: Staging) -> Path:
+    """Give the staging folder, with an empty file to show the disk's layers on."""
+    (staging.folder / "disk").touch()
+    return staging.folder
 
 
 def shown_stack(store: Path, lowers: Sequence[Path], staging: Staging, target: str) -> Mount:
@@ -472,7 +583,7 @@ def _exported(outcome: Outcome, before: Mapping[str, str]) -> dict[str, str | No
     changed: dict[str, str | None] = {
         name: value
         for name, value in after.items()
-        if name not in _BASH_OWN and before.get(name) != value
+        if name not in _STEP_OWN and before.get(name) != value
     }
-    changed |= {name: None for name in before if name not in after and name not in _BASH_OWN}
+    changed |= {name: None for name in before if name not in after and name not in _STEP_OWN}
     return changed

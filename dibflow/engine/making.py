@@ -1,6 +1,6 @@
 """Make the outputs of a build, and what is written beside them.
 
-- the disk: the tree as a filesystem image, kept in the store for every type made from it;
+- the disk, where no hook needed one: the tree as a filesystem, kept in the store for all types;
 - one file for each type;
 - ``NAME.d/`` and other files that hooks left as artifacts, and ``NAME.build.json``.
 """
@@ -9,39 +9,35 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dibflow.engine import makedisk
 from dibflow.engine.build import Build
-from dibflow.engine.disk import Filesystem, make_filesystem
 from dibflow.engine.journal import Happening
-from dibflow.engine.sources import TreeSource, with_build_folder
+from dibflow.engine.sources import DiskSource, TreeSource, with_build_folder
 from dibflow.errors import StepError
 from dibflow.outputs.files import appearing
+from dibflow.outputs.source import Source
 from dibflow.outputs.write import write
 from dibflow.planning.formats import FORMATS
 from dibflow.planning.plan import Step
-from dibflow.planning.planner import DISK
+from dibflow.planning.planner import DISK, MAKE_DISK
 from dibflow.planning.variables import ARTIFACTS, TARGET
 from dibflow.store.locks import key_lock
-from dibflow.store.records import StepRecord, sync_folder
+from dibflow.store.records import StepRecord
 from dibflow.store.store import store_errors
-
-
-def disk_path(build: Build, step: Step) -> Path:
-    """Give where the store keeps the disk image that `step` makes."""
-    return build.store.root / "disks" / f"{step.key}.raw"
 
 
 def is_made(build: Build, step: Step) -> bool:
     """Tell whether an output step is done: its file is there and is the one that was written."""
     if step.name == DISK:
-        return build.store.finished(step.key) is not None and disk_path(build, step).exists()
+        return build.store.finished(step.key) is not None
     return build.output(step.name) is not None
 
 
@@ -65,36 +61,30 @@ def make(build: Build, step: Step, *, on_wait: Callable[[str], None] = lambda _:
 
 
 def _make_disk(build: Build, step: Step) -> int:
-    parameters = dict(step.parameters)
-    filesystem = Filesystem(
-        fstype=parameters["fstype"],
-        label=parameters["label"],
-        size_kib=build.executor.image_size_kib(),
-        options=tuple(parameters["options"].split()),
-        identity=step.key,
-    )
-    final = disk_path(build, step)
-    before = build.executor.record_before(step)
-    stack = before.stack if before else ()
-    with build.store.stage() as staging, store_errors("making the disk image", build.store.root):
-        image = staging.folder / "disk.raw"
+    """Make the disk of an image whose hooks needed none."""
+    executor, store = build.executor, build.store
+    before = executor.record_before(step)
+    plan = executor.disk_plan(step)
+    with store.stage() as staging, store_errors("making the disk", store.root):
+        image = staging.disk("raw")
         with_build_folder(
-            build.executor,
-            stack,
-            functools.partial(_fill, image=image, filesystem=filesystem),
+            executor,
+            before,
+            functools.partial(
+                makedisk.make_and_fill, plan=plan, image=image, scratch=staging.folder
+            ),
         )
-        with image.open("rb") as file:
-            os.fsync(file.fileno())
-        image.rename(final)
-        sync_folder(final.parent)
-    size = final.stat().st_blocks * 512
-    build.store.write_step(
+        disk = store.commit_disk(image)
+    size = store.disk_path(disk).stat().st_blocks * 512
+    stack = before.stack if before else ()
+    store.write_step(
         StepRecord(
             key=step.key,
             content_key=step.content_key(stack, {}),
             title=step.title,
             layer="",
             stack=stack,
+            disks=(disk,),
             size_bytes=size,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -102,28 +92,27 @@ def _make_disk(build: Build, step: Step) -> int:
     return size
 
 
-def _fill(folder: Path, *, image: Path, filesystem: Filesystem) -> None:
-    make_filesystem(folder / TARGET, image, filesystem)
-
-
 def _make_file(build: Build, step: Step) -> int:
-    before = build.plan.before(step)
-    tree = build.plan.before(before) if before is not None and before.name == DISK else before
-    record = build.store.finished(tree.key) if tree is not None else None
-    source = TreeSource(
-        executor=build.executor,
-        stack=record.stack if record else (),
-        image=disk_path(build, before) if before is not None else Path(),
-    )
     file = write(
         FORMATS[step.name],
-        source,
+        _source(build, step),
         build.output_path(step.name),
         {**dict(step.parameters), "identity": step.key},
         overwrite=build.request.environment.get("OVERWRITE_OLD_IMAGE", "0") not in {"", "0"},
     )
     build.note_output(step.name, step.key, file)
     return file.size
+
+
+def _source(build: Build, step: Step) -> Source:
+    """Give what an output is made from: the disk that hooks have worked on, or the tree."""
+    executor = build.executor
+    last = executor.record_before(step)
+    assert last is not None  # noqa: S101 - an output always has a step before it
+    if build.plan.has_act(MAKE_DISK):
+        return DiskSource(executor, last)
+    image = executor.store.disk_path(last.disks[-1]) if last.disks else Path()
+    return TreeSource(executor, replace(last, disks=()), image)
 
 
 def finish(build: Build) -> None:
@@ -134,7 +123,7 @@ def finish(build: Build) -> None:
         raise StepError(f"finishing the build: its last step, {last.title}, is not in the store")
     stem = build.stem()
     found = with_build_folder(
-        build.executor, record.stack, functools.partial(_collect, destination=stem.parent)
+        build.executor, record, functools.partial(_collect, destination=stem.parent)
     )
     assert isinstance(found, dict)  # noqa: S101 - what _collect gives
     report = _report(build, found["packages"])

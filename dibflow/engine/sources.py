@@ -1,4 +1,4 @@
-"""What the outputs of a build are made from: its disk image, its tree, its layers."""
+"""What the outputs of a build are made from: its disk, its tree, its layers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dibflow.linux import MountFlag
 from dibflow.outputs.source import DiskFile
 from dibflow.planning.variables import TARGET
 from dibflow.sandbox.spec import Act, SandboxSpec
+from dibflow.store.records import StepRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class TreeSource:
     """
 
     executor: Executor
-    stack: tuple[str, ...]
+    record: StepRecord
     image: Path
 
     def disk(self) -> DiskFile:
@@ -30,39 +31,64 @@ class TreeSource:
 
     def with_tree(self, work: Callable[[Path], object]) -> object:
         """Call `work` with the tree as the hooks left it, nothing mounted in it."""
-
-        def in_tree(folder: Path) -> object:
-            return work(folder / TARGET)
-
-        return with_build_folder(self.executor, self.stack, in_tree)
+        return with_build_folder(self.executor, self.record, _in_tree(work))
 
     def with_layers(self, work: Callable[[Sequence[Path]], object]) -> object:
         """Call `work` with what each layer holds of the tree; a long stack is flattened below.
 
         Layers that only change what lies beside the tree are left out.
         """
-        folders = [lower / TARGET for lower in reversed(self.executor.store.lowers(self.stack))]
+        folders = [
+            lower / TARGET for lower in reversed(self.executor.store.lowers(self.record.stack))
+        ]
         return work([folder for folder in folders if folder.is_dir()])
 
 
-def with_build_folder(
-    executor: Executor, stack: Sequence[str], work: Callable[[Path], object]
-) -> object:
-    """Call `work` in a sandbox that shows a stack of layers, read-only, with nothing mounted in it.
+@dataclass(frozen=True, slots=True)
+class DiskSource:
+    """An image whose last phases ran over its disk: the chain of that disk's layers."""
 
-    `work` gets the build folder: the tree, and beside it what hooks have left.
+    executor: Executor
+    record: StepRecord
+
+    def disk(self) -> DiskFile:
+        """Give the last layer, whose header names the one below it, and so on."""
+        last = self.executor.disk_layers(self.record.disks)[-1]
+        return DiskFile(Path(last.path), last.format)
+
+    def with_tree(self, work: Callable[[Path], object]) -> object:
+        """Call `work` with the disk's filesystems mounted."""
+        return with_build_folder(self.executor, self.record, _in_tree(work))
+
+    def with_layers(self, work: Callable[[Sequence[Path]], object]) -> object:
+        """Call `work` with one layer, the whole tree: what hooks did to a disk is no layer."""
+        return self.with_tree(lambda tree: work([tree]))
+
+
+def _in_tree(work: Callable[[Path], object]) -> Callable[[Path], object]:
+    return lambda folder: work(folder / TARGET)
+
+
+def with_build_folder(
+    executor: Executor, record: StepRecord | None, work: Callable[[Path], object]
+) -> object:
+    """Call `work` in a sandbox that shows what a step left, read-only, with nothing else mounted.
+
+    `work` gets the build folder: the tree, and beside it what hooks have left. None stands for what
+    there is before the first step.
     """
     store = executor.store
     with store.stage() as staging:
-        shown = shown_stack(
-            store.root, executor.lowers(stack), staging, executor.paths.build_folder
-        )
+        lowers = executor.lowers(record.stack if record else ())
+        shown = shown_stack(store.root, lowers, staging, executor.paths.build_folder)
+        on_disk = record is not None and record.disks
         return executor.sandbox.run(
             SandboxSpec(
                 start=store.root,
                 root=replace(shown, flags=MountFlag.RDONLY),
                 program=Act(work),
                 log=None,
+                disk=executor.finished_disk(record, staging) if record and on_disk else None,
                 build_folder=executor.paths.build_folder,
             )
         ).data

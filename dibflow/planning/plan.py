@@ -227,6 +227,10 @@ class Plan:
         """Give an act of the engine. Raises KeyError."""
         return self._acts[name]
 
+    def has_act(self, name: str) -> bool:
+        """Tell whether the plan has an act of the engine."""
+        return name in self._acts
+
     def environment(self, phase: Phase) -> Step:
         """Give the step that evaluates ``environment.d`` for a phase. Raises KeyError."""
         return self._environments[phase]

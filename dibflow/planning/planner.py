@@ -11,10 +11,13 @@ The chain of one image, each line a step (or, for hooks, one step each)::
                     extra-packages    if any were asked for
     post-install.d  environment, hooks
     post-root.d     environment, hooks
-                    finish-root       fstab, size
-    block-device.d, pre-finalise.d, finalise.d, cleanup.d   environment, hooks
+                    finish-root       fstab, mount points, what each filesystem is to hold
+    block-device.d  environment, hooks
+                    make-disk         partitions and filesystems       (only where hooks need a
+                    copy-in           the tree in them                  disk: `Planner.on_disk`)
+    pre-finalise.d, finalise.d, cleanup.d   environment, hooks
                     clean-up          resolv.conf back, /tmp and logs empty
-    disk            the filesystem as a disk image, if a type needs it
+    disk            the tree as a disk, if there is none yet and a type needs it
     one output for each type, side by side
 """
 
@@ -24,6 +27,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dibflow.blockdevice.graph import DeviceGraph
 from dibflow.errors import UsageError
 from dibflow.planning.element import Element
 from dibflow.planning.formats import (
@@ -39,7 +43,7 @@ from dibflow.planning.ordering import hook_name_pattern
 from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Names, Plan, Step, StepKind
 from dibflow.planning.resolve import ResolvedDefinition
-from dibflow.planning.sizes import mkfs_options
+from dibflow.planning.sizes import disk_wish
 from dibflow.planning.variables import HOST_ONLY, HostPaths, phase_variables
 
 ENVIRONMENT = "environment"
@@ -47,8 +51,12 @@ PREPARE_ROOT = "prepare-root"
 SETTLE_HOOKS = "settle-hooks"
 EXTRA_PACKAGES = "extra-packages"
 FINISH_ROOT = "finish-root"
+MAKE_DISK = "make-disk"
+COPY_IN = "copy-in"
 CLEAN_UP = "clean-up"
 DISK = "disk"
+
+_BLOCK_DEVICES = frozenset({"IMAGE_BLOCK_DEVICE", "IMAGE_BLOCK_DEVICES"})
 
 Listing = Mapping[str, Sequence[Sequence[str]]]
 """What `settle-hooks` found: for each phase its hooks, in order, as (name, digest of the file)."""
@@ -81,7 +89,24 @@ class Planner:
     paths: HostPaths
     fingerprints: Mapping[str, str]
     host_files: Callable[[Sequence[str]], tuple[tuple[str, str], ...]]
+    layout: DeviceGraph
     warnings: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def on_disk(self) -> bool:
+        """Tell whether the last phases run over the disk, and not over layers.
+
+        A partitioned disk needs that, and so does a hook that names the image's block devices. Any
+        other filesystem but ext is filled by mounting it, which only the disk's steps do.
+        """
+        if not self.layout.is_plain or not self.layout.root_fstype.startswith("ext"):
+            return True
+        phases = (Phase.PRE_FINALISE, Phase.FINALISE, Phase.CLEANUP)
+        return any(
+            _BLOCK_DEVICES.intersection(self.inputs(f"{phase.directory}/{hook.name}").names.exact)
+            for phase in phases
+            for hook in self.tree.hooks(phase, names=hook_name_pattern(self.engine))
+        )
 
     def plan(self, settled: Listing | None = None) -> Plan:
         """Give the plan; with `settled`, the hooks inside the target are those it lists."""
@@ -102,7 +127,11 @@ class Planner:
             if phase is Phase.PRE_INSTALL:
                 yield chain.look(SETTLE_HOOKS, tree=self.tree_digest)
             elif phase is Phase.BLOCK_DEVICE:
-                yield chain.act(FINISH_ROOT, fstab=self._fstab())
+                mount_points = " ".join(mount.mount_point for mount in self.layout.mounts)
+                yield chain.act(FINISH_ROOT, fstab=self.layout.fstab, mount_points=mount_points)
+            elif phase is Phase.PRE_FINALISE and self.on_disk:
+                yield chain.act(MAKE_DISK, **self._disk())
+                yield chain.act(COPY_IN)
             hooks = self._hooks(phase, settled)
             if hooks:
                 yield chain.add(self._environment(phase))
@@ -187,29 +216,15 @@ class Planner:
     def _host_files(self, variables: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         return self.host_files([value for _, value in variables])
 
-    def _fstab(self) -> str:
-        label, fstype = self.engine["DIB_ROOT_LABEL"], self.engine["DIB_ROOT_FSTYPE"]
-        return f"LABEL={label} / {fstype} defaults 0 1\n"
+    def _disk(self) -> dict[str, str]:
+        """Give what the bytes of the disk depend on, but for the tree."""
+        return {"layout": repr(self.layout), "wish": repr(disk_wish(self.definition))}
 
     def _outputs(self, chain: _Chain) -> Iterator[Step]:
         tree = chain.last
-        disk = ""
-        if needs_disk(self.definition.types):
-            fstype = self.engine["DIB_ROOT_FSTYPE"]
-            step = chain.output(
-                DISK,
-                tree,
-                fstype=fstype,
-                label=self.engine["DIB_ROOT_LABEL"],
-                options=" ".join(mkfs_options(self.definition, filesystem=fstype)),
-                size=repr(
-                    (
-                        self.definition.image_size_gib,
-                        self.definition.image_extra_size_mib,
-                        self.definition.mkfs_journal_size_mib,
-                    )
-                ),
-            )
+        disk = tree
+        if not self.on_disk and needs_disk(self.definition.types):
+            step = chain.output(DISK, tree, files=(), **self._disk())
             disk = step.key
             yield step
         for kind in self.definition.types:

@@ -1,51 +1,28 @@
-"""How large the image's filesystem is to be.
-
-Source: ``docs/elements.md``, "The size of an image"; the arithmetic is DIB's.
-"""
+"""What a definition says about the size and the making of the image's disk."""
 
 from __future__ import annotations
 
+from dibflow.blockdevice.ext import DEFAULT_JOURNAL_BYTES
+from dibflow.blockdevice.geometry import Wish
 from dibflow.planning.definition import ImageDefinition
 
-_KIB_PER_GIB = 1024 * 1024
-_KIB_PER_MIB = 1024
-_STEP_KIB = 64
-_DEFAULT_JOURNAL_MIB = 64
-_FILL = 0.6
-"""A tree may fill this share of an image whose size nobody fixed."""
-_JOURNAL_SHARE = 3
-"""mke2fs refuses a journal of half the filesystem; with a third there is room for its tables."""
+_GIB = 1024**3
+_MIB = 1024**2
 
 
-def journal_mib(definition: ImageDefinition) -> int:
-    """Give the size of the ext4 journal in MiB."""
-    return definition.mkfs_journal_size_mib or _DEFAULT_JOURNAL_MIB
+def disk_wish(definition: ImageDefinition) -> Wish:
+    """Give the sizes that the user asked for."""
+    size, extra = definition.image_size_gib, definition.image_extra_size_mib
+    journal = definition.mkfs_journal_size_mib
+    return Wish(
+        image_size_bytes=None if size is None else int(size * _GIB),
+        extra_bytes=None if extra is None else extra * _MIB,
+        journal_bytes=DEFAULT_JOURNAL_BYTES if journal is None else journal * _MIB,
+    )
 
 
-def image_size_kib(used_kib: int, definition: ImageDefinition, *, filesystem: str) -> int:
-    """Give the size of the root filesystem in KiB, a multiple of 64, for a tree of `used_kib`.
-
-    A size the user fixed is taken as it is. Otherwise the tree gets the room that the user asked
-    for beside it, or a default share, and an ext4 filesystem its journal on top.
-    """
-    if definition.image_size_gib is not None:
-        size = int(definition.image_size_gib * _KIB_PER_GIB)
-    else:
-        if definition.image_extra_size_mib is not None:
-            size = used_kib + definition.image_extra_size_mib * _KIB_PER_MIB
-        else:
-            size = int(used_kib / _FILL)
-        if filesystem == "ext4":
-            journal = journal_mib(definition) * _KIB_PER_MIB
-            size = max(size + journal, _JOURNAL_SHARE * journal)
-    return -(-size // _STEP_KIB) * _STEP_KIB
-
-
-def mkfs_options(definition: ImageDefinition, *, filesystem: str) -> tuple[str, ...]:
-    """Give the options of mkfs for the root filesystem: DIB's own first, then the user's."""
-    options: list[str] = []
-    if definition.max_online_resize is not None:
-        options += ["-E", f"resize={definition.max_online_resize}"]
-    if filesystem == "ext4":
-        options += ["-i", "4096", "-J", f"size={journal_mib(definition)}"]
-    return (*options, *definition.mkfs_options.split())
+def mkfs_options(definition: ImageDefinition) -> tuple[str, ...]:
+    """Give what the user says to mkfs about the root filesystem."""
+    resize = definition.max_online_resize
+    own = () if resize is None else ("-E", f"resize={resize}")
+    return (*own, *definition.mkfs_options.split())

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from dibflow.blockdevice.graph import DeviceGraph
 from dibflow.planning.element import Element
 from dibflow.planning.phases import Phase
 from dibflow.planning.resolve import ResolvedDefinition
@@ -27,6 +28,7 @@ HOST_ONLY = frozenset(
         *("_LIB", "DIB_PYTHON_EXEC", "DIB_IMAGE_CACHE", "DIB_LOCKFILES", "ELEMENTS_PATH"),
         *("IMAGE_ELEMENT_YAML", "TMP_BUILD_DIR", "TMP_IMAGE_DIR", "TMP_HOOKS_PATH"),
         *("TMP_MOUNT_PATH", "TARGET_ROOT", "DIB_BLOCK_DEVICE_PARAMS_YAML", "TMP_DIR", "TMPDIR"),
+        *("IMAGE_BLOCK_DEVICE", "IMAGE_BLOCK_DEVICES"),
         *("HOME", "PATH", "PWD", "OLDPWD", "DIBFLOW_STORE", "VIRTUAL_ENV"),
         # the engine's own functions; which elements there are counts by itself, where it is asked
         *("BASH_FUNC_die%%", "BASH_FUNC_get_image_element_array%%"),
@@ -85,6 +87,8 @@ def engine_variables(
     elements: Sequence[Element],
     user: Mapping[str, str],
     paths: HostPaths,
+    *,
+    layout: DeviceGraph,
 ) -> Mapping[str, str]:
     """Give the user's environment with what the engine exports from the first phase on."""
     names = sorted(element.name for element in elements)
@@ -96,6 +100,10 @@ def engine_variables(
         {
             "ARCH": definition.arch,
             "DIB_ARGS": dib_arguments(definition),
+            "DIB_BOOT_LABEL": layout.boot_label,
+            "DIB_MOUNTPOINTS": "|".join(layout.mount_points),
+            "DIB_ROOT_FSTYPE": layout.root_fstype,
+            "DIB_ROOT_LABEL": layout.root_label,
             "DIB_BLOCK_DEVICE_PARAMS_YAML": f"{paths.build_folder}/block-device/params.yaml",
             "DIB_IMAGE_CACHE": paths.image_cache,
             "DIB_LOCKFILES": paths.lock_files,
@@ -132,13 +140,9 @@ def engine_variables(
 
 def _defaults(definition: ResolvedDefinition, filesystem: str) -> dict[str, str]:
     values = {
-        "DIB_BOOT_LABEL": "",
         "DIB_CHECKSUM": "0",
         "DIB_MIN_TMPFS": "2",
-        "DIB_MOUNTPOINTS": "/",
         "DIB_NO_TMPFS": "0",
-        "DIB_ROOT_FSTYPE": filesystem,
-        "DIB_ROOT_LABEL": definition.root_label,
         "FS_TYPE": filesystem,
         "IMAGE_TYPE": "qcow2",
     }

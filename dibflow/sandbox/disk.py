@@ -36,7 +36,7 @@ from dibflow.commands import run
 from dibflow.errors import HostError, StepError
 from dibflow.linux import MountFlag
 from dibflow.sandbox import fatfolder, lvm
-from dibflow.sandbox.spec import Disk, DiskFile, DiskMount
+from dibflow.sandbox.spec import Disk, DiskLayer, DiskMount
 
 _SERVER = "qemu-storage-daemon"
 _PATIENCE_SECONDS = 20.0
@@ -224,7 +224,7 @@ def _stopped(server: int) -> int:
     return os.waitstatus_to_exitcode(ended)
 
 
-def server_arguments(files: Sequence[DiskFile], *, read_only: bool) -> list[str]:
+def server_arguments(files: Sequence[DiskLayer], *, read_only: bool) -> list[str]:
     """Describe a chain of files to the server, one block node each, named ``fileN``.
 
     The file that is written does without flushes: it is made durable once, when it is committed.

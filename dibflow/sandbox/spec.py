@@ -99,7 +99,7 @@ def hook_mount_again(record: HookMount, *, build_folder: str) -> Remade:
 
 
 @dataclass(frozen=True, slots=True)
-class DiskFile:
+class DiskLayer:
     """One file of a disk: ``raw``, or ``qcow2`` over the files before it."""
 
     path: str
@@ -151,7 +151,7 @@ class Disk:
     disk may bear too.
     """
 
-    files: tuple[DiskFile, ...]
+    files: tuple[DiskLayer, ...]
     parts: tuple[DiskPart, ...]
     mounts: tuple[DiskMount, ...] = ()
     volumes: LogicalVolumes | None = None

@@ -64,13 +64,18 @@ def test_settled_hooks_are_listed_in_the_order_they_run(build: Path) -> None:
     assert [name for name, _ in listing["install.d"]] == ["10-early", "100-late"]
 
 
-def test_hard_links_are_counted_once(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"x" * 1_000_000)
-    before = acts.used_kib(tmp_path)
+def test_finishing_makes_mount_points_and_the_table_of_filesystems(build: Path) -> None:
+    acts.finish_root(build, fstab="LABEL=x / ext4\n", mount_points=["/", "/boot/efi"])
 
-    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    assert (build / "mnt/boot/efi").is_dir()
+    assert (build / "mnt/etc/fstab").read_text() == "LABEL=x / ext4\n"
 
-    assert acts.used_kib(tmp_path) == before
+
+def test_a_link_cannot_be_a_mount_point(build: Path) -> None:
+    (build / "mnt/boot").symlink_to("/elsewhere")
+
+    with pytest.raises(StepError, match='making the mount point "/boot/efi": "boot" in the tree'):
+        acts.finish_root(build, fstab="", mount_points=["/", "/boot/efi"])
 
 
 def test_cleaning_up_keeps_the_names_of_logs(build: Path) -> None:

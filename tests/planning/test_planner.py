@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dibflow.blockdevice.config import FALLBACK, Defaults, read_config
 from dibflow.errors import UsageError
 from dibflow.planning.definition import ImageDefinition
 from dibflow.planning.element import ElementPath
@@ -74,6 +75,7 @@ def plan_of(
     requested: Sequence[str] = ("os", "app"),
     settled: Mapping[str, Sequence[Sequence[str]]] | None = None,
     types: tuple[str, ...] = ("qcow2", "tar"),
+    config: str = FALLBACK,
 ) -> Plan:
     environment = {"PATH": "/bin", **(user or {})}
     definition = resolve(
@@ -81,7 +83,8 @@ def plan_of(
     )
     elements = expand(requested, ElementPath([search]))
     tree = merge_elements(elements)
-    engine = engine_variables(definition, elements, environment, PATHS)
+    layout = read_config(config, source=Path("layout.yaml"), defaults=Defaults())
+    engine = engine_variables(definition, elements, environment, PATHS, layout=layout)
     return Planner(
         definition=definition,
         elements=elements,
@@ -92,6 +95,7 @@ def plan_of(
         paths=PATHS,
         fingerprints=fingerprints or {},
         host_files=functools.partial(host_files, folder=search),
+        layout=layout,
     ).plan(settled)
 
 
@@ -313,3 +317,56 @@ def test_a_manifest_counts_by_its_content_and_must_be_there(search: Path) -> Non
     assert changed(before, after) == ["aci"]
     with pytest.raises(UsageError, match=r'ACI_MANIFEST names "gone\.json"'):
         plan_of(search, user={"ACI_MANIFEST": "gone.json"}, types=("aci",))
+
+
+PARTITIONED = """\
+- local_loop:
+    name: image0
+- partitioning:
+    base: image0
+    label: mbr
+    partitions:
+      - name: root
+        size: 100%
+        mkfs:
+          name: mkfs_root
+          mount:
+            mount_point: /
+"""
+
+
+def test_hooks_run_over_the_disk_where_there_are_partitions(search: Path) -> None:
+    plan = plan_of(search, config=PARTITIONED)
+
+    titles = [step.title for step in plan.steps]
+    assert titles[titles.index("make-disk") : titles.index("make-disk") + 3] == [
+        "make-disk",
+        "copy-in",
+        "finalise.d/environment",
+    ]
+    assert "disk" not in titles
+
+
+def test_hooks_run_over_the_disk_where_one_names_the_block_device(search: Path) -> None:
+    hook = search / "app" / "finalise.d" / "40-end"
+    hook.write_text('#!/bin/bash\necho "$IMAGE_BLOCK_DEVICE"\n')
+
+    assert plan_of(search).has_act("make-disk")
+
+
+def test_which_block_device_it_is_counts_in_no_key(search: Path) -> None:
+    hook = search / "app" / "finalise.d" / "40-end"
+    hook.write_text('#!/bin/bash\necho "$IMAGE_BLOCK_DEVICE"\n')
+
+    one = plan_of(search, user={"IMAGE_BLOCK_DEVICE": "/dev/loop1"})
+    other = plan_of(search, user={"IMAGE_BLOCK_DEVICE": "/dev/loop2"})
+
+    assert one == other
+
+
+def test_another_size_is_another_disk_over_the_same_tree(search: Path) -> None:
+    before = plan_of(search, config=PARTITIONED)
+
+    after = plan_of(search, config=PARTITIONED, user={"DIB_JOURNAL_SIZE": "8"})
+
+    assert changed(before, after)[0] == "make-disk"

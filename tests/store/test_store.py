@@ -136,7 +136,7 @@ def test_reconcile_leaves_what_a_living_process_works_on(root: Path) -> None:
     with store.stage() as staging:
         removed = DirectoryStore(root).reconcile()
 
-        assert removed == ()
+        assert removed == []
         assert staging.diff.is_dir()
 
 

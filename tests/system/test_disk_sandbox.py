@@ -17,7 +17,7 @@ from dibflow.sandbox.run import NamespaceSandbox
 from dibflow.sandbox.spec import (
     Act,
     Disk,
-    DiskFile,
+    DiskLayer,
     DiskMount,
     DiskPart,
     Outcome,
@@ -54,7 +54,7 @@ class Bench:
             file.seek(OFFSET)
             file.write(part.read_bytes())
         part.unlink()
-        self.files = [DiskFile(str(base), "raw")]
+        self.files = [DiskLayer(str(base), "raw")]
 
     def layer(self) -> None:
         """Put a new layer on the disk."""
@@ -62,7 +62,7 @@ class Bench:
         below = self.files[-1]
         over = ["-F", below.format, "-b", below.path]
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *over, path], check=True)
-        self.files.append(DiskFile(str(path), "qcow2"))
+        self.files.append(DiskLayer(str(path), "qcow2"))
 
     def spec(self, program: Program | Act, *, read_only: bool = False) -> SandboxSpec:
         upper = self.folder / f"upper{time.monotonic_ns()}"
