@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dibflow.cli import build, doctor, graph, lint, log, new_element, plan, shell, verify, why
+from dibflow.cli import build, doctor, gc, graph, lint, log, new_element, plan, shell, verify, why
 from dibflow.errors import DibflowError, Interrupted
 
-_COMMANDS = (build, plan, graph, why, log, shell, doctor, verify, lint, new_element)
+_COMMANDS = (build, plan, graph, why, log, shell, doctor, gc, verify, lint, new_element)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
