@@ -19,7 +19,13 @@ _WHICH = re.compile(r"(?:^|[;&|({!`]|\$\(|\b(?:then|do|else|if|while|sudo))\s*wh
 _SUDO = re.compile(r"(?:^|[;&|({!`\"]|\$\(|\b(?:then|do|else|if|while))\s*sudo\s(?P<rest>.*)")
 _BUILD_PATHS = re.compile(
     r"\b(?:TARGET_ROOT|TMP_MOUNT_PATH|TMP_BUILD_DIR|TMP_HOOKS_PATH|TMP_IMAGE_(?:DIR|PATH)"
-    r"|IMAGE_BLOCK_DEVICE\w*|IMAGE_NAME|DIB_IMAGE_CACHE)\b"
+    r"|IMAGE_BLOCK_DEVICE\w*|IMAGE_NAME|DIB_IMAGE_CACHE|BOOTDIR)\b"
+)
+"""BOOTDIR is what DIB's function ``select_boot_kernel_initrd`` finds below its argument."""
+
+_ASSIGNED = re.compile(
+    r"\b(?P<name>[A-Za-z_]\w*)\+?=(?P<value>\(.*|\S*)"
+    r"|\bfor\s+(?P<each>[A-Za-z_]\w*)\s+in\s+(?P<words>[^;]*)"
 )
 
 
@@ -105,11 +111,11 @@ class _Names:
 def _names_from_build_paths(file: SourceFile) -> _Names:
     names: set[str] = set()
     for command in commands(file.lines):
-        for name, value in re.findall(r"\b([A-Za-z_]\w*)\+?=(\(.*|\S*)", command.text):
-            if _BUILD_PATHS.search(value) or any(
-                f"${n}" in value or f"${{{n}" in value for n in names
-            ):
-                names.add(name)
+        for match in _ASSIGNED.finditer(command.text):
+            value = match["value"] or match["words"] or ""
+            from_ours = any(f"${name}" in value or f"${{{name}" in value for name in names)
+            if from_ours or _BUILD_PATHS.search(value):
+                names.add(match["name"] or match["each"])
     return _Names(frozenset(names))
 
 

@@ -163,6 +163,10 @@ PASSED: list[tuple[str, dict[str, str]]] = [
     ("unsafe-sudo", {"cleanup.d/50-a": f'{HOOK}list=$TARGET_ROOT/etc/x\nsudo rm "$list"\n'}),
     (
         "unsafe-sudo",
+        {"cleanup.d/50-a": f"{HOOK}for x in $TARGET_ROOT/*; do\n    sudo rm $x\ndone\n"},
+    ),
+    (
+        "unsafe-sudo",
         {"root.d/50-a": f"{HOOK}sudo rm $TARGET_ROOT/x\n", "install.d/50-a": f"{HOOK}sudo x\n"},
     ),
     ("yaml", {"any.yaml": "a: 1\n", "package-installs.yaml": "a: [\n"}),
