@@ -27,6 +27,11 @@ def library_directory() -> Path:
     return _DATA / "lib"
 
 
+def new_element_directory() -> Path:
+    """Give the element that new ones are made after; it is a whole one, named ``new-element``."""
+    return _DATA / "new-element"
+
+
 def tools_directory() -> Path:
     """Give the folder of programs that stand in for those a host lacks, last on hooks' PATH."""
     return _DATA / "tools"

@@ -10,6 +10,7 @@ from dibflow.engine.freshness import SystemClock
 from dibflow.errors import StoreError
 from dibflow.sandbox import lvm
 from dibflow.sandbox.run import NamespaceSandbox
+from dibflow.store import lease
 from dibflow.store.store import DirectoryStore, RecordKind
 
 
@@ -19,6 +20,7 @@ def plan_build(request: BuildRequest, *, shelf: Shelf | None = None) -> Build:
     `shelf` may be shared among requests with the same ``ELEMENTS_PATH``.
     """
     store = DirectoryStore(request.store)
+    lease.hold(store.root)
     store.reconcile(before_removal=lvm.forget)
     return prepare(
         request, store=store, sandbox=NamespaceSandbox(), clock=SystemClock(), shelf=shelf
@@ -28,6 +30,7 @@ def plan_build(request: BuildRequest, *, shelf: Shelf | None = None) -> Build:
 def open_build(store: Path, build_id: str) -> Build:
     """Read a build back that another process has begun. Raises StoreError if it is not there."""
     opened = DirectoryStore(store)
+    lease.hold(store)
     record = opened.read(RecordKind.BUILD, build_id)
     if record is None:
         raise StoreError(

@@ -14,6 +14,7 @@ from dibflow.engine.history import find_build, find_step, past_builds
 from dibflow.errors import UsageError
 from dibflow.planning.plan import Step, StepKind
 from dibflow.sandbox.run import NamespaceSandbox
+from dibflow.store import lease
 from dibflow.store.store import DirectoryStore
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Open the sandbox and give the status that its shell ends with."""
     store = DirectoryStore(store_of(arguments))
+    lease.hold(store.root)
     builds = past_builds(store)
     if arguments.build is not None:
         builds = (find_build(builds, arguments.build, store=store.root),)

@@ -15,7 +15,7 @@ from dibflow.store.store import LayerStore, RecordKind
 
 @dataclass(frozen=True, slots=True)
 class PastBuild:
-    """A build as the store remembers it."""
+    """A build as the store remembers it; `changed` is when it last did something."""
 
     id: str
     name: str
@@ -23,6 +23,7 @@ class PastBuild:
     plan: Plan
     record: dict[str, Any]
     journal: Journal
+    changed: float
 
 
 def past_builds(store: LayerStore) -> tuple[PastBuild, ...]:
@@ -34,9 +35,12 @@ def past_builds(store: LayerStore) -> tuple[PastBuild, ...]:
             journal = Journal(path.with_suffix(".journal"))
             changed = max(one.stat().st_mtime for one in (path, journal.path) if one.exists())
             plan = Plan.from_json(record["plan"])
-            build = PastBuild(path.stem, record["name"], record["state"], plan, record, journal)
-            found.append((changed, build))
-    return tuple(build for _, build in sorted(found, key=lambda one: one[0], reverse=True))
+            found.append(
+                PastBuild(
+                    path.stem, record["name"], record["state"], plan, record, journal, changed
+                )
+            )
+    return tuple(sorted(found, key=lambda build: build.changed, reverse=True))
 
 
 def find_build(builds: Sequence[PastBuild], wanted: str | None, *, store: Path) -> PastBuild:

@@ -32,6 +32,7 @@ class ElementMeta:
     `variables` and `files` correct the list of inputs found in its hooks; `files` are paths in the
     hooks tree. `fingerprint` is the path, in the element, of the executable that tells whether
     what the element downloads has changed. `max_age_seconds` says how long to trust it without one.
+    `lint_ignore` are rules of the linter that do not count here.
     """
 
     summary: str = ""
@@ -39,6 +40,7 @@ class ElementMeta:
     files: tuple[str, ...] = ()
     fingerprint: str | None = None
     max_age_seconds: int | None = None
+    lint_ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,10 @@ class ElementPath(Mapping[str, Element]):
             folder, *overridden = self._folders[name]
             self._elements[name] = read_element(folder, overrides=overridden)
         return self._elements[name]
+
+    def folder(self, name: str) -> Path:
+        """Give the resolved folder of an element, which may be broken. Raises KeyError."""
+        return self._folders[name][0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._folders))
@@ -182,14 +188,16 @@ def _read_meta(path: Path) -> ElementMeta:
     content = read_yaml(path) if path.exists() else None
     if content is None:
         return ElementMeta()
-    fields = content.fields(("summary", "inputs", "fingerprint", "max_age"))
+    fields = content.fields(("summary", "inputs", "fingerprint", "max_age", "lint"))
     inputs = fields["inputs"].fields(("variables", "files")) if "inputs" in fields else {}
+    lint = fields["lint"].fields(("ignore",)) if "lint" in fields else {}
     return ElementMeta(
         summary=_given(fields.get("summary"), YamlValue.text, ""),
         variables=_given(inputs.get("variables"), _variables, ()),
         files=_given(inputs.get("files"), _inner_paths, ()),
         fingerprint=_given(fields.get("fingerprint"), lambda v: _program(v, path.parent), None),
         max_age_seconds=_given(fields.get("max_age"), _max_age, None),
+        lint_ignore=_given(lint.get("ignore"), YamlValue.texts, ()),
     )
 
 

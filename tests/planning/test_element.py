@@ -200,3 +200,7 @@ def test_element_yaml_is_read_strictly(tmp_path: Path, text: str, complaint: str
 
     assert caught.value.message.startswith(f"{tmp_path}/web/element.yaml{complaint}")
     assert "\n" not in caught.value.message
+
+
+def test_element_yaml_names_rules_that_do_not_count(tmp_path: Path) -> None:
+    assert meta_of(tmp_path, "lint:\n  ignore: [which, tabs]").lint_ignore == ("which", "tabs")
