@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import again, hooks, memory, planning
+from bench import again, formats, hooks, memory, planning
 from bench.figures import Figure, machine, table
 from bench.workshop import Workshop, workshop
 from dibflow.errors import DibflowError
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[Workshop, int], list[Figure]]] = {
     "resume": again.measure_resume,
     "memory": memory.measure,
     "hooks": hooks.measure,
+    "formats": formats.measure,
 }
 
 

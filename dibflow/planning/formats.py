@@ -93,7 +93,6 @@ FORMATS: Mapping[str, Format] = {
             extension="erofs",
             made_from=MadeFrom.TREE,
             programs=(Program("mkfs.erofs", "erofs-utils"),),
-            options=("epoch",),
         ),
         Format(
             name="cpio",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dibflow.outputs.archives import aci_manifest, names_below, write_archive
@@ -186,6 +186,7 @@ def test_a_streamed_vmdk_is_written_in_order() -> None:
     assert "-W" not in convert_command("vmdk", CHAIN, Path("out"), {})
 
 
+@settings(deadline=None)  # it writes files
 @given(content=st.binary(max_size=5000), size=st.integers(1, 700))
 def test_both_ways_to_digest_agree(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, size: int
