@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dibflow.cli import build, doctor, graph, log, plan, shell
+from dibflow.cli import boot, build, doctor, graph, log, plan, shell
 from dibflow.errors import DibflowError, Interrupted
 
-_COMMANDS = (build, plan, graph, log, shell, doctor)
+_COMMANDS = (build, plan, graph, log, shell, boot, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Build operating-system disk images from diskimage-builder elements, hook by "
         "hook, resumable and cached.",
         epilog="Exit statuses: 0 done, 2 wrong usage or definition, 3 elements, 4 this machine, "
-        "5 the store, 6 a step of the build, 128+N stopped by signal N.",
+        "5 the store, 6 a step of the build or a boot, 128+N stopped by signal N.",
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in _COMMANDS:
