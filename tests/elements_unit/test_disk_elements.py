@@ -225,8 +225,11 @@ def test_boot_code_that_nobody_knows_is_refused(run: Run, layout: str, architect
     assert f'DIB_BLOCK_DEVICE "{layout}" and architecture "{architecture}"' in done.stderr
 
 
-def test_lvm_leaves_a_root_on_a_partition_alone(run: Run, stub: Stub) -> None:
-    stub("findmnt", "echo /dev/loop3")
+@pytest.mark.parametrize(
+    "findmnt", ["echo /dev/loop3", "echo /dev/mapper/loop0p1", "echo overlay", "exit 1"]
+)
+def test_lvm_leaves_a_root_on_no_volume_alone(run: Run, stub: Stub, findmnt: str) -> None:
+    stub("findmnt", findmnt)
     stub("sed", "echo called >&2; exit 1")
 
     done = run("lvm/finalise.d/60-bootloader")
