@@ -15,7 +15,8 @@
     ├── StoreError          5    the store: unreadable, of a newer version, damaged
     │   └── StoreFull
     ├── StepError           6    a step of the build
-    │   └── HookFailed
+    │   ├── HookFailed
+    │   └── BootFailed
     └── Interrupted       130    stopped on request; the same command goes on
 
 The number is the exit status of ``dibflow`` (``docs/errors.md``). Any other exception is a bug and
@@ -109,6 +110,10 @@ class HookFailed(StepError):
     def __init__(self, message: str, *, hint: str = "", status: int) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+class BootFailed(StepError):
+    """An image did not come up in a virtual machine."""
 
 
 class Interrupted(DibflowError):

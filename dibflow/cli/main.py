@@ -6,10 +6,23 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dibflow.cli import build, doctor, gc, graph, lint, log, new_element, plan, shell, verify, why
+from dibflow.cli import (
+    boot,
+    build,
+    doctor,
+    gc,
+    graph,
+    lint,
+    log,
+    new_element,
+    plan,
+    shell,
+    verify,
+    why,
+)
 from dibflow.errors import DibflowError, Interrupted
 
-_COMMANDS = (build, plan, graph, why, log, shell, doctor, gc, verify, lint, new_element)
+_COMMANDS = (build, plan, graph, why, log, shell, boot, doctor, gc, verify, lint, new_element)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Build operating-system disk images from diskimage-builder elements, hook by "
         "hook, resumable and cached.",
         epilog="Exit statuses: 0 done, 1 lint found errors, 2 wrong usage or definition, "
-        "3 elements, 4 this machine, 5 the store, 6 a step of the build, "
+        "3 elements, 4 this machine, 5 the store, 6 a step of the build or a boot, "
         "128+N stopped by signal N.",
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -36,6 +36,13 @@ PHASES = [
 INTERFACE = {
     "base": "environment.d/10-base-defaults pre-install.d/03-baseline-tools "
     "install.d/00-baseline-environment install.d/00-up-to-date install.d/10-cloud-init",
+    "block-device-efi": "environment.d/15-block-device.bash",
+    "block-device-efi-4k": "environment.d/15-block-device.bash",
+    "block-device-efi-lvm": "environment.d/15-block-device.bash",
+    "block-device-gpt": "environment.d/15-block-device.bash",
+    "block-device-mbr": "environment.d/15-block-device.bash",
+    "bootloader": "environment.d/10-bootloader-default-cmdline pre-install.d/50-grub-answers "
+    "finalise.d/50-bootloader",
     "cache-url": "bin/cache-url",
     "debian-minimal": "environment.d/10-debian-minimal.bash root.d/75-debian-minimal-baseinstall",
     "debootstrap": "environment.d/10-debootstrap-default-locale "
@@ -50,8 +57,11 @@ INTERFACE = {
     "pre-install.d/99-apt-get-update finalise.d/99-clean-up-cache "
     "finalise.d/99-write-dpkg-manifest cleanup.d/40-unblock-daemons "
     "cleanup.d/50-remove-img-build-proxy cleanup.d/60-untrim-dpkg",
+    "enable-serial-console": "install.d/20-stty install.d/serial-console-udev.rules",
+    "growroot": "install.d/50-growroot post-install.d/80-growroot",
     "install-bin": "pre-install.d/01-install-bin",
     "install-types": "extra-data.d/99-enable-install-types",
+    "lvm": "root.d/10-lvm-check-distro finalise.d/60-bootloader",
     "manifests": "environment.d/14-manifests extra-data.d/20-manifest-dir "
     "cleanup.d/01-copy-manifests-dir",
     "modprobe": "extra-data.d/50-modprobe-blacklist install.d/80-modprobe-blacklist",
@@ -62,6 +72,7 @@ INTERFACE = {
     "post-install.d/00-package-installs post-install.d/95-package-uninstalls",
     "pkg-map": "bin/pkg-map extra-data.d/10-create-pkg-map-dir",
     "sysprep": "bin/extract-image finalise.d/99-clear-machine-id",
+    "vm": "",
 }
 
 
