@@ -44,16 +44,18 @@ INTERFACE = {
     "install.d/15-cleanup-debootstrap cleanup.d/99-clean-up-cache",
     "dib-init-system": "environment.d/99-dib-init-system pre-install.d/04-dib-init-system "
     "install.d/20-install-init-scripts post-install.d/10-enable-init-scripts",
-    "dpkg": "environment.d/10-dpkg.bash bin/install-packages root.d/09-apt-keyring "
-    "root.d/50-block-apt-translations root.d/50-block-daemons root.d/50-build-with-http-cache "
-    "root.d/50-shared-apt-cache root.d/50-trim-dpkg pre-install.d/00-disable-apt-recommends "
-    "pre-install.d/99-apt-get-update finalise.d/99-clean-up-cache "
-    "finalise.d/99-write-dpkg-manifest cleanup.d/40-unblock-daemons "
-    "cleanup.d/50-remove-img-build-proxy cleanup.d/60-untrim-dpkg",
+    "dpkg": "environment.d/05-host-mirrors.bash environment.d/10-dpkg.bash bin/install-packages "
+    "root.d/09-apt-keyring root.d/50-block-apt-translations root.d/50-block-daemons "
+    "root.d/50-build-with-http-cache root.d/50-shared-apt-cache root.d/50-trim-dpkg "
+    "extra-data.d/01-copy-apt-keys pre-install.d/00-disable-apt-recommends "
+    "pre-install.d/02-add-apt-keys pre-install.d/99-apt-get-update "
+    "finalise.d/99-clean-up-cache finalise.d/99-write-dpkg-manifest "
+    "cleanup.d/40-unblock-daemons cleanup.d/50-remove-img-build-proxy "
+    "cleanup.d/60-untrim-dpkg",
     "install-bin": "pre-install.d/01-install-bin",
     "install-types": "extra-data.d/99-enable-install-types",
     "manifests": "environment.d/14-manifests extra-data.d/20-manifest-dir "
-    "cleanup.d/01-copy-manifests-dir",
+    "extra-data.d/50-store-build-settings cleanup.d/01-copy-manifests-dir",
     "modprobe": "extra-data.d/50-modprobe-blacklist install.d/80-modprobe-blacklist",
     "package-installs": "bin/package-installs bin/package-installs-squash bin/package-installs-v2 "
     "bin/package-uninstalls extra-data.d/99-squash-package-install "
