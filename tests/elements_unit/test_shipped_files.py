@@ -34,6 +34,9 @@ PHASES = [
 
 # Names, numbers and phases of hooks are interface: other elements are written around them.
 INTERFACE = {
+    "apt-conf": "extra-data.d/99-override-default-apt-conf",
+    "apt-preferences": "extra-data.d/99-set-apt-package-pins",
+    "apt-sources": "extra-data.d/99-override-default-apt-sources",
     "base": "environment.d/10-base-defaults pre-install.d/03-baseline-tools "
     "install.d/00-baseline-environment install.d/00-up-to-date install.d/10-cloud-init",
     "cache-url": "bin/cache-url",
