@@ -66,6 +66,7 @@ INTERFACE = {
     "install.d/01-package-installs install.d/99-package-uninstalls "
     "post-install.d/00-package-installs post-install.d/95-package-uninstalls",
     "pkg-map": "bin/pkg-map extra-data.d/10-create-pkg-map-dir",
+    "svc-map": "bin/svc-map extra-data.d/10-merge-svc-map-files extra-data.d/11-copy-svc-map-file",
     "sysprep": "bin/extract-image finalise.d/99-clear-machine-id",
 }
 
