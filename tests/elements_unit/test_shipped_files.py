@@ -47,6 +47,8 @@ INTERFACE = {
     "install.d/15-cleanup-debootstrap cleanup.d/99-clean-up-cache",
     "dib-init-system": "environment.d/99-dib-init-system pre-install.d/04-dib-init-system "
     "install.d/20-install-init-scripts post-install.d/10-enable-init-scripts",
+    "dib-python": "environment.d/50-dib-python-version pre-install.d/01-dib-python "
+    "cleanup.d/50-dib-python",
     "dpkg": "environment.d/05-host-mirrors.bash environment.d/10-dpkg.bash bin/install-packages "
     "root.d/09-apt-keyring root.d/50-block-apt-translations root.d/50-block-daemons "
     "root.d/50-build-with-http-cache root.d/50-shared-apt-cache root.d/50-trim-dpkg "
@@ -55,6 +57,7 @@ INTERFACE = {
     "finalise.d/99-clean-up-cache finalise.d/99-write-dpkg-manifest "
     "cleanup.d/40-unblock-daemons cleanup.d/50-remove-img-build-proxy "
     "cleanup.d/60-untrim-dpkg",
+    "ensure-venv": "",
     "install-bin": "pre-install.d/01-install-bin",
     "install-types": "extra-data.d/99-enable-install-types",
     "manifests": "environment.d/14-manifests extra-data.d/20-manifest-dir "
@@ -65,6 +68,8 @@ INTERFACE = {
     "pre-install.d/10-package-installs pre-install.d/99-package-uninstalls "
     "install.d/01-package-installs install.d/99-package-uninstalls "
     "post-install.d/00-package-installs post-install.d/95-package-uninstalls",
+    "pip-and-virtualenv": "environment.d/51-pip-and-virtualenv-default.bash "
+    "post-install.d/89-clean-up-pip-cache",
     "pkg-map": "bin/pkg-map extra-data.d/10-create-pkg-map-dir",
     "svc-map": "bin/svc-map extra-data.d/10-merge-svc-map-files extra-data.d/11-copy-svc-map-file",
     "sysprep": "bin/extract-image finalise.d/99-clear-machine-id",
