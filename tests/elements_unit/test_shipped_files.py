@@ -71,6 +71,7 @@ INTERFACE = {
     "pip-and-virtualenv": "environment.d/51-pip-and-virtualenv-default.bash "
     "post-install.d/89-clean-up-pip-cache",
     "pkg-map": "bin/pkg-map extra-data.d/10-create-pkg-map-dir",
+    "source-repositories": "extra-data.d/98-source-repositories",
     "svc-map": "bin/svc-map extra-data.d/10-merge-svc-map-files extra-data.d/11-copy-svc-map-file",
     "sysprep": "bin/extract-image finalise.d/99-clear-machine-id",
 }
