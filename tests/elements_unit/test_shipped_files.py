@@ -49,6 +49,7 @@ INTERFACE = {
     "install.d/20-install-init-scripts post-install.d/10-enable-init-scripts",
     "dib-python": "environment.d/50-dib-python-version pre-install.d/01-dib-python "
     "cleanup.d/50-dib-python",
+    "dkms": "post-install.d/97-dkms",
     "dpkg": "environment.d/05-host-mirrors.bash environment.d/10-dpkg.bash bin/install-packages "
     "root.d/09-apt-keyring root.d/50-block-apt-translations root.d/50-block-daemons "
     "root.d/50-build-with-http-cache root.d/50-shared-apt-cache root.d/50-trim-dpkg "
@@ -57,12 +58,14 @@ INTERFACE = {
     "finalise.d/99-clean-up-cache finalise.d/99-write-dpkg-manifest "
     "cleanup.d/40-unblock-daemons cleanup.d/50-remove-img-build-proxy "
     "cleanup.d/60-untrim-dpkg",
+    "element-manifest": "extra-data.d/75-inject-element-manifest",
     "ensure-venv": "",
     "install-bin": "pre-install.d/01-install-bin",
     "install-types": "extra-data.d/99-enable-install-types",
     "manifests": "environment.d/14-manifests extra-data.d/20-manifest-dir "
     "extra-data.d/50-store-build-settings cleanup.d/01-copy-manifests-dir",
     "modprobe": "extra-data.d/50-modprobe-blacklist install.d/80-modprobe-blacklist",
+    "no-final-image": "",
     "package-installs": "bin/package-installs bin/package-installs-squash bin/package-installs-v2 "
     "bin/package-uninstalls extra-data.d/99-squash-package-install "
     "pre-install.d/10-package-installs pre-install.d/99-package-uninstalls "
