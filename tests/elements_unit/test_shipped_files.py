@@ -77,6 +77,13 @@ INTERFACE = {
     "source-repositories": "extra-data.d/98-source-repositories",
     "svc-map": "bin/svc-map extra-data.d/10-merge-svc-map-files extra-data.d/11-copy-svc-map-file",
     "sysprep": "bin/extract-image finalise.d/99-clear-machine-id",
+    "ubuntu": "environment.d/99-cloud-init-datasources.bash root.d/10-cache-ubuntu-tarball "
+    "pre-install.d/00-remove-apt-xapian-index pre-install.d/01-set-ubuntu-mirror",
+    "ubuntu-common": "environment.d/10-ubuntu-distro-name.bash "
+    "environment.d/11-ubuntu-init-system.bash install.d/80-disable-rfc3041 "
+    "post-install.d/99-autoremove",
+    "ubuntu-minimal": "environment.d/11-ubuntu-kernel.bash environment.d/12-ubuntu-repo-dists.bash "
+    "root.d/75-ubuntu-minimal-baseinstall",
 }
 
 
