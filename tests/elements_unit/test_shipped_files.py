@@ -40,6 +40,7 @@ INTERFACE = {
     "base": "environment.d/10-base-defaults pre-install.d/03-baseline-tools "
     "install.d/00-baseline-environment install.d/00-up-to-date install.d/10-cloud-init",
     "cache-url": "bin/cache-url",
+    "debian": "environment.d/11-debian-netplan install.d/10-cloud-opinions",
     "debian-minimal": "environment.d/10-debian-minimal.bash root.d/75-debian-minimal-baseinstall",
     "debootstrap": "environment.d/10-debootstrap-default-locale "
     "environment.d/20-network-interface-names root.d/08-debootstrap "
