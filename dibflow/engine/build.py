@@ -30,7 +30,7 @@ from dibflow.engine.outputs import OutputFile
 from dibflow.errors import ElementError
 from dibflow.planning.definition import ImageDefinition
 from dibflow.planning.element import Element, ElementPath, search_path
-from dibflow.planning.expansion import command_line_elements, expand
+from dibflow.planning.expansion import NO_FINAL_IMAGE, command_line_elements, expand
 from dibflow.planning.hooks import (
     ElementFiles,
     HookTree,
@@ -333,6 +333,8 @@ def prepare(
     sources = read_sources(definition, environment, shelf=shelf)
     paths = host_paths(definition, environment, store=store.root)
     engine = engine_variables(definition, sources.elements, environment, paths)
+    if any(element.name == NO_FINAL_IMAGE for element in sources.elements):
+        definition = definition.without_outputs()
     if DISK_TYPES.intersection(definition.types):
         check_filesystem(engine["DIB_ROOT_FSTYPE"], engine["DIB_ROOT_LABEL"])
     known = store.read(RecordKind.BUILD, request.identity) or {}
