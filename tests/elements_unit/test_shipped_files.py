@@ -36,7 +36,8 @@ PHASES = [
 INTERFACE = {
     "apt-conf": "extra-data.d/99-override-default-apt-conf",
     "apt-preferences": "extra-data.d/99-set-apt-package-pins",
-    "apt-sources": "extra-data.d/99-override-default-apt-sources",
+    "apt-sources": "extra-data.d/99-override-default-apt-sources "
+    "pre-install.d/03-fetch-package-lists",
     "base": "environment.d/10-base-defaults pre-install.d/03-baseline-tools "
     "install.d/00-baseline-environment install.d/00-up-to-date install.d/10-cloud-init",
     "cache-url": "bin/cache-url",

@@ -23,6 +23,7 @@ from pathlib import Path
 SUITE = "noble"
 POCKETS = ("updates", "security", "backports")
 COMPONENTS = ("main", "universe")
+SNAPSHOT = "20240425T151033Z"
 
 GROUPS = (
     # Each is a set that can be installed together: the archive has what all of them need.
@@ -140,7 +141,10 @@ def download(groups: Iterable[Sequence[str]], *, into: Path, architecture: str) 
 
 
 def make_archive(folder: Path, *, downloads: Path, signer: Signer, key: Key) -> Archive:
-    """Make the archive in `folder` of packages kept in `downloads`, its releases signed."""
+    """Make the archive in `folder` of packages kept in `downloads`, its releases signed.
+
+    Below ``snapshots`` it stands once more, as an archive of snapshots has it: out of date.
+    """
     architecture = _run("dpkg", "--print-architecture").strip()
     download(GROUPS, into=downloads, architecture=architecture)
     pool = folder / "pool"
@@ -158,6 +162,16 @@ def make_archive(folder: Path, *, downloads: Path, signer: Signer, key: Key) -> 
     release(folder / "dists" / SUITE, {"main": packages}, architecture=architecture, sign=sign)
     for pocket in POCKETS:
         release(folder / "dists" / f"{SUITE}-{pocket}", {}, architecture=architecture, sign=sign)
+    for suite in (SUITE, f"{SUITE}-updates", f"{SUITE}-security"):
+        kind = "debian-security" if suite.endswith("-security") else "debian"
+        release(
+            folder / "snapshots" / kind / SNAPSHOT / "dists" / suite,
+            {"main": packages} if suite == SUITE else {},
+            architecture=architecture,
+            sign=sign,
+            valid_until="Thu, 02 May 2024 15:10:33 UTC",
+        )
+    (folder / "snapshots" / "debian" / SNAPSHOT / "pool").symlink_to(pool)
     return Archive(folder, key)
 
 
@@ -185,6 +199,7 @@ def release(
     *,
     architecture: str,
     sign: Callable[[Path, Path], None],
+    valid_until: str = "",
 ) -> None:
     """Write the indices of the suite `folder` is named after, and its signed release.
 
@@ -211,6 +226,8 @@ def release(
         "Components": " ".join(COMPONENTS),
         "Description": "Ubuntu Noble 24.04, for tests",
     }
+    if valid_until:
+        fields["Valid-Until"] = valid_until
     text = "".join(f"{field}: {value}\n" for field, value in fields.items())
     (folder / "Release").write_text(f"{text}SHA256:\n{''.join(lines)}")
     sign(folder / "Release", folder / "InRelease")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.archive import SUITE
+from dibflow import resources
+from tests.system.archive import SNAPSHOT, SUITE
 from tests.system.conftest import UbuntuMirror
 from tests.system.harness import Workshop
 
@@ -30,22 +31,15 @@ ELEMENTS = (
     *("ensure-venv", "pip-and-virtualenv", "source-repositories", "svc-map"),
 )
 
+DEBIAN = resources.elements_directory() / "debian-minimal"
 SMALL = {
-    "element-deps": "debootstrap\n",
-    "element-provides": "operating-system\n",
-    "environment.d/10-small": f"""\
-export DISTRO_NAME=debian DIB_RELEASE={SUITE} DIB_INIT_SYSTEM=systemd DIB_DEBIAN_COMPONENTS=main
-export DIB_APT_SOURCES_CONF="default:deb $DIB_DISTRIBUTION_MIRROR {SUITE} main"
-""",
-    "root.d/75-small": """\
-#!/bin/bash
-set -euo pipefail
-mkdir -p "$TARGET_ROOT/etc/apt/sources.list.d"
-cut -d : -f 2- <<<"$DIB_APT_SOURCES_CONF" >"$TARGET_ROOT/etc/apt/sources.list.d/default.list"
-"$TMP_HOOKS_PATH/first-root/complete" python3
-""",
+    **{name: (DEBIAN / name).read_text() for name in ("element-deps", "element-provides")},
+    "environment.d/10-small": (DEBIAN / "environment.d/10-debian-minimal.bash").read_text(),
+    "root.d/75-small": (DEBIAN / "root.d/75-debian-minimal-baseinstall")
+    .read_text()
+    .replace("systemd-sysv busybox sudo gnupg2 python3", "python3"),
 }
-"""An operating system that is a Debian without a kernel, an init system and sudo."""
+"""debian-minimal without a kernel, an init system and sudo."""
 
 WISHES = {
     "element-deps": "package-installs\n",
@@ -169,7 +163,9 @@ def built(
         f"# the mirror of the tests\ndeb {ubuntu_mirror.url} {SUITE} main universe\n"
     )
     variables = {
-        "DIB_DISTRIBUTION_MIRROR": ubuntu_mirror.url,
+        "DIB_RELEASE": SUITE,
+        "DIB_DEBIAN_SNAPSHOT": SNAPSHOT,
+        "DIB_DEBIAN_SNAPSHOT_MIRROR": f"{ubuntu_mirror.url}/snapshots",
         "DIB_APT_KEYRING": str(ubuntu_mirror.key.file),
         "DIB_APT_SOURCES": str(folder / "sources.list"),
         "DIB_APT_CONF": str(wished / "apt.conf"),
@@ -208,9 +204,18 @@ def test_a_package_is_pinned_to_the_manifest_s_version(built: Built) -> None:
     assert built.packages["two-versions"] == "1"
 
 
+def test_the_root_is_made_of_the_snapshot_though_it_is_out_of_date(built: Built) -> None:
+    report = built.workshop.report()["fingerprints"]["debootstrap"]
+    logs = (built.workshop.store / "logs").glob("*/*.log")
+    asked = [log.read_text(errors="replace") for log in logs]
+
+    assert report
+    assert any(f"/snapshots/debian-security/{SNAPSHOT} {SUITE}-security" in text for text in asked)
+
+
 def test_the_sources_are_the_file_and_nothing_else(built: Built) -> None:
     assert built.text("etc/apt/sources.list").startswith("# the mirror of the tests\n")
-    assert "./etc/apt/sources.list.d/default.list" not in built.names
+    assert [name for name in built.names if name.startswith("./etc/apt/sources.list.d/")] == []
 
 
 def test_hooks_found_python_pip_services_and_settings(built: Built) -> None:
