@@ -141,12 +141,12 @@ class BuildImage(luigi.Task):
         return task
 
     def requires(self) -> list[BuildTask]:
-        """Give the hooks tree, the phases and the outputs of the plan."""
+        """Give the hooks tree, the phases and the outputs of the plan, or the last step without."""
         build = self.build
         build.begin()
         stop_cleanly(build)
-        outputs = [step_task(build, step) for step in build.plan.outputs]
-        return [hooks_tree_task(build), *phase_tasks(build), *outputs]
+        ends = [step_task(build, step) for step in build.plan.ends]
+        return [hooks_tree_task(build), *phase_tasks(build), *ends]
 
     def complete(self) -> bool:
         """Tell whether the last run ended well and nothing has changed since: one check."""
@@ -157,11 +157,12 @@ class BuildImage(luigi.Task):
         build = self.build.settled()
         if build is not self.build:
             build.begin()
-            yield [step_task(build, step) for step in build.plan.outputs]
+            yield [step_task(build, step) for step in build.plan.ends]
         making.finish(build)
         tell: Callable[[str], None] | None = getattr(self, "set_status_message", None)
         if tell is not None:
-            tell(f"built {', '.join(build.definition.types)} of {build.stem()}")
+            types = ", ".join(build.definition.types) or "the tree"
+            tell(f"built {types} of {build.stem()}")
 
     def on_failure(self, exception: BaseException) -> str:
         """Give what the scheduler shows of a failure."""

@@ -99,7 +99,7 @@ def as_text(build: Build) -> str:
     width = max(len(step.title) for step in plan.steps)
     owners = max(len(step.element) for step in plan.steps)
     lines = [
-        f"{build.stem()}: {', '.join(plan.types)} for {plan.arch}",
+        f"{build.stem()}: {', '.join(plan.types) or 'no image'} for {plan.arch}",
         f"elements: {' '.join(plan.elements)}",
         "",
     ]

@@ -30,7 +30,7 @@ from dibflow.outputs.files import OutputFile
 from dibflow.planning.blockconfig import read_layout
 from dibflow.planning.definition import ImageDefinition
 from dibflow.planning.element import Element, ElementPath, search_path
-from dibflow.planning.expansion import command_line_elements, expand
+from dibflow.planning.expansion import NO_FINAL_IMAGE, command_line_elements, expand
 from dibflow.planning.formats import FORMATS, check_programs
 from dibflow.planning.hooks import (
     ElementFiles,
@@ -323,6 +323,8 @@ def prepare(
     paths = host_paths(definition, environment, store=store.root)
     layout = read_layout(definition, sources.elements, environment, folder=request.folder)
     engine = engine_variables(definition, sources.elements, environment, paths, layout=layout)
+    if any(element.name == NO_FINAL_IMAGE for element in sources.elements):
+        definition = definition.without_outputs()
     known = store.read(RecordKind.BUILD, request.identity) or {}
     if not look_only and known.get("state") != State.FINISHED:
         check_programs(definition.types, is_there=lambda name: shutil.which(name) is not None)

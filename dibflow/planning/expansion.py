@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 OPERATING_SYSTEM = "operating-system"
 """What some element of every image has to provide."""
+NO_FINAL_IMAGE = "no-final-image"
+"""The element whose images are not made: another one makes what is wanted by itself."""
 
 _EFI_ARCHITECTURES = frozenset(("arm64", "aarch64"))
 

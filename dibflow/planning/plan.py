@@ -289,3 +289,8 @@ class Plan:
             steps=tuple(Step.from_json(step) for step in value["steps"]),
             warnings=tuple(value["warnings"]),
         )
+
+    @property
+    def ends(self) -> tuple[Step, ...]:
+        """The steps that finish the image: its outputs, or the last of its tree if it has none."""
+        return self.outputs or self.tree_steps[-1:]

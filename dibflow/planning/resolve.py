@@ -23,6 +23,15 @@ class ResolvedDefinition(ImageDefinition):
     install_type: str
     root_label: str
 
+    def without_outputs(self) -> ResolvedDefinition:
+        """Give the same image with nothing to be made of its tree."""
+        return dataclasses.replace(self, types=())
+
+    def _check_outputs(self) -> None:
+        # A person has to ask for an output; what an element does not want is settled later.
+        if self.types:
+            ImageDefinition._check_outputs(self)
+
 
 def machine_architecture(machine: str) -> str:
     """Give DIB's name of an architecture for that of uname(2): ``amd64`` for ``x86_64``."""

@@ -12,6 +12,7 @@ from .running import ELEMENTS, Run, Stub
 if TYPE_CHECKING:
     from pathlib import Path
 
+MIRRORS_OF_HOST = ELEMENTS / "dpkg" / "environment.d" / "05-host-mirrors.bash"
 ENVIRONMENT = ELEMENTS / "debian-minimal" / "environment.d" / "10-debian-minimal.bash"
 FINGERPRINT = "debootstrap/fingerprint"
 
@@ -44,15 +45,21 @@ def apt(stub: Stub, tmp_path: Path) -> Path:
     return file
 
 
-def exported(tmp_path: Path, **variables: str) -> dict[str, str]:
-    """Source the file as a phase does and give what it exports."""
-    done = subprocess.run(
-        ["/bin/bash", "-c", f"set -ue -o pipefail; . {ENVIRONMENT}; env -0"],
+def sourced(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    script = f"set -ue -o pipefail; . {MIRRORS_OF_HOST}; . {ENVIRONMENT}; env -0"
+    return subprocess.run(
+        ["/bin/bash", "-c", script],
         env={"PATH": f"{tmp_path}/stubs:/usr/sbin:/usr/bin:/sbin:/bin", **variables},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+
+
+def exported(tmp_path: Path, **variables: str) -> dict[str, str]:
+    """Source the files as a phase does and give what they export."""
+    done = sourced(tmp_path, **variables)
+    assert done.returncode == 0, done.stderr
     return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if pair)
 
 
@@ -144,6 +151,44 @@ def test_a_host_that_is_no_debian_leaves_the_choice_to_the_tool(
     variables = exported(tmp_path)
 
     assert (variables["DIB_DISTRIBUTION_MIRROR"], variables["DIB_APT_SOURCES_CONF"]) == ("", "")
+
+
+SNAPSHOT = {
+    "DIB_DEBIAN_SNAPSHOT": "20260131T235959Z",
+    "DIB_DEBIAN_SNAPSHOT_MIRROR": "http://snapshots.example/archive/",
+}
+
+
+@pytest.mark.usefixtures("apt")
+def test_a_snapshot_is_the_only_source(tmp_path: Path) -> None:
+    variables = exported(tmp_path, DIB_RELEASE="trixie", **SNAPSHOT)
+
+    archive = "http://snapshots.example/archive/debian/20260131T235959Z"
+    security = "http://snapshots.example/archive/debian-security/20260131T235959Z"
+    assert variables["DIB_DISTRIBUTION_MIRROR"] == archive
+    assert variables["DIB_APT_SOURCES_CONF"].splitlines() == [
+        f"default:deb [check-valid-until=no] {archive} trixie main",
+        f"updates:deb [check-valid-until=no] {archive} trixie-updates main",
+        f"security:deb [check-valid-until=no] {security} trixie-security main",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"DIB_DEBIAN_SNAPSHOT": "yesterday"}, 'is "yesterday", expected a time like'),
+        ({"DIB_DEBIAN_SNAPSHOT_MIRROR": ""}, "needs DIB_DEBIAN_SNAPSHOT_MIRROR"),
+        ({"DIB_DISTRIBUTION_MIRROR": ARCHIVE}, "unset DIB_DISTRIBUTION_MIRROR"),
+        ({"DIB_DEBIAN_SECURITY_MIRROR": SECURITY}, "unset DIB_DISTRIBUTION_MIRROR"),
+    ],
+)
+def test_a_snapshot_that_is_not_said_clearly_ends_the_build(
+    tmp_path: Path, variables: dict[str, str], message: str
+) -> None:
+    done = sourced(tmp_path, **{**SNAPSHOT, **variables})
+
+    assert done.returncode == 1
+    assert message in done.stderr
 
 
 INDEX = """\
@@ -251,6 +296,30 @@ def test_a_fingerprint_that_cannot_be_taken_is_one_line(
     assert done.returncode == 1
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
+
+
+def test_a_snapshot_is_its_own_fingerprint_and_nobody_is_asked(run: Run, tmp_path: Path) -> None:
+    archive = f"file://{tmp_path}/nowhere/debian/20260131T235959Z"
+
+    done = run(
+        FINGERPRINT,
+        ARCH="amd64",
+        DIB_RELEASE="bookworm",
+        DIB_DISTRIBUTION_MIRROR=archive,
+        DIB_APT_SOURCES_CONF=f"updates:deb [check-valid-until=no] {archive} bookworm-updates main",
+        DIB_DEBIAN_SNAPSHOT="20260131T235959Z",
+    )
+
+    assert done.stdout.splitlines() == [
+        "bookworm main amd64 20260131T235959Z",
+        "bookworm-updates main amd64 20260131T235959Z",
+    ]
+
+
+def test_a_snapshot_does_not_answer_for_another_source(run: Run, mirror: Path) -> None:
+    done = fingerprint(run, mirror, DIB_DEBIAN_SNAPSHOT="20260131T235959Z", DIB_RELEASE="bookwurm")
+
+    assert done.returncode == 1
 
 
 def test_a_page_that_is_no_index_is_no_fingerprint(run: Run, mirror: Path) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .running import ELEMENTS, Run, Stub
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from .running import Run, Stub
 
 INSTALL_PACKAGES = "dpkg/bin/install-packages"
 
@@ -72,14 +72,53 @@ def test_what_concerns_only_the_build_is_undone(run: Run, root: Path, do: str, u
     assert files(root) == before
 
 
-def test_keys_are_added_readable_for_everybody(run: Run, root: Path, tmp_path: Path) -> None:
-    (tmp_path / "keys").mkdir()
-    (tmp_path / "keys" / "mine.asc").write_text("key")
-    (tmp_path / "keys" / "mine.asc").chmod(0o600)
+ARMORED = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
 
-    hook(run, root, "root.d/09-apt-keyring", DIB_ADD_APT_KEYS=str(tmp_path / "keys"))
 
-    assert (root / "etc/apt/trusted.gpg.d/mine.asc").stat().st_mode & 0o777 == 0o644
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    for name, text in (("mine.key", ARMORED), ("theirs.gpg", "bytes"), ("plain", "bytes")):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+    return folder
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+def test_keys_are_added_readable_for_everybody_and_named_by_their_form(
+    run: Run, root: Path, keys: Path
+) -> None:
+    hook(
+        run,
+        root,
+        "root.d/09-apt-keyring",
+        DIB_ADD_APT_KEYS=str(keys),
+        TMP_HOOKS_PATH=str(ELEMENTS / "dpkg"),
+    )
+
+    trusted = modes(root / "etc/apt/trusted.gpg.d")
+    assert trusted == {"mine.asc": 0o644, "theirs.gpg": 0o644, "plain.gpg": 0o644}
+
+
+def test_keys_are_brought_to_where_other_elements_put_theirs(
+    run: Run, root: Path, keys: Path
+) -> None:
+    variables = {"TMP_MOUNT_PATH": str(root), "DIB_ADD_APT_KEYS": str(keys)}
+
+    hook(run, root, "extra-data.d/01-copy-apt-keys", **variables)
+
+    found = modes(root / "tmp/apt_keys")
+    assert found == {"mine.key": 0o644, "theirs.gpg": 0o644, "plain": 0o644}
+
+
+def test_the_folder_for_keys_is_there_without_any(run: Run, root: Path) -> None:
+    hook(run, root, "extra-data.d/01-copy-apt-keys", TMP_MOUNT_PATH=str(root), DIB_ADD_APT_KEYS="")
+
+    assert modes(root / "tmp/apt_keys") == {}
 
 
 def test_translations_are_forgotten_and_other_lists_kept(run: Run, root: Path) -> None:
@@ -124,6 +163,7 @@ def apt(stub: Stub) -> None:
         (["curl", "git  vim"], "install curl git vim"),
         (["-e", "curl"], "remove curl"),
         (["-u"], "dist-upgrade"),
+        (["-u", "curl"], "dist-upgrade curl"),
         (["-m", "web", "curl"], "install web-curl more"),
     ],
 )

@@ -38,6 +38,39 @@ def test_manifests_records_the_settings_copies_all_and_closes_the_image_s(
     assert {file.stat().st_mode & 0o777 for file in records.iterdir()} == {0o600}
 
 
+def test_the_settings_are_found_in_etc_as_links_to_the_records(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+
+    for _ in range(2):
+        done = run(
+            "manifests/extra-data.d/50-store-build-settings",
+            TMP_MOUNT_PATH=str(tmp_path),
+            DIB_MANIFEST_IMAGE_DIR="/etc/dib-manifests",
+        )
+        assert done.returncode == 0, done.stderr
+
+    links = {file.name: str(file.readlink()) for file in (tmp_path / "etc").iterdir()}
+    assert links == {
+        "dib_environment": "/etc/dib-manifests/dib_environment",
+        "dib_arguments": "/etc/dib-manifests/dib_arguments",
+    }
+
+
+@pytest.mark.parametrize("path", ["", "/var/lib/elements"])
+def test_the_elements_are_recorded_sorted(run: Run, tmp_path: Path, path: str) -> None:
+    done = run(
+        "element-manifest/extra-data.d/75-inject-element-manifest",
+        TMP_MOUNT_PATH=str(tmp_path),
+        IMAGE_ELEMENT="vm base dpkg",
+        DIB_MANIFEST_IMAGE_DIR="/etc/dib-manifests",
+        DIB_ELEMENT_MANIFEST_PATH=path,
+    )
+
+    assert done.returncode == 0, done.stderr
+    record = tmp_path / (path or "/etc/dib-manifests/dib-element-manifest").lstrip("/")
+    assert record.read_text() == "base\ndpkg\nvm\n"
+
+
 def test_modprobe_copies_the_settings_of_elements(run: Run, tmp_path: Path) -> None:
     (tmp_path / "net" / "modprobe.d").mkdir(parents=True)
     (tmp_path / "net" / "modprobe.d" / "net.conf").write_text("options e1000e x=1\n")

@@ -34,6 +34,10 @@ PHASES = [
 
 # Names, numbers and phases of hooks are interface: other elements are written around them.
 INTERFACE = {
+    "apt-conf": "extra-data.d/99-override-default-apt-conf",
+    "apt-preferences": "extra-data.d/99-set-apt-package-pins",
+    "apt-sources": "extra-data.d/99-override-default-apt-sources "
+    "pre-install.d/03-fetch-package-lists",
     "base": "environment.d/10-base-defaults pre-install.d/03-baseline-tools "
     "install.d/00-baseline-environment install.d/00-up-to-date install.d/10-cloud-init",
     "block-device-efi": "environment.d/15-block-device.bash",
@@ -44,6 +48,7 @@ INTERFACE = {
     "bootloader": "environment.d/10-bootloader-default-cmdline pre-install.d/50-grub-answers "
     "finalise.d/50-bootloader",
     "cache-url": "bin/cache-url",
+    "debian": "environment.d/11-debian-netplan install.d/10-cloud-opinions",
     "debian-minimal": "environment.d/10-debian-minimal.bash root.d/75-debian-minimal-baseinstall",
     "debootstrap": "environment.d/10-debootstrap-default-locale "
     "environment.d/20-network-interface-names root.d/08-debootstrap "
@@ -51,28 +56,47 @@ INTERFACE = {
     "install.d/15-cleanup-debootstrap cleanup.d/99-clean-up-cache",
     "dib-init-system": "environment.d/99-dib-init-system pre-install.d/04-dib-init-system "
     "install.d/20-install-init-scripts post-install.d/10-enable-init-scripts",
-    "dpkg": "environment.d/10-dpkg.bash bin/install-packages root.d/09-apt-keyring "
-    "root.d/50-block-apt-translations root.d/50-block-daemons root.d/50-build-with-http-cache "
-    "root.d/50-shared-apt-cache root.d/50-trim-dpkg pre-install.d/00-disable-apt-recommends "
-    "pre-install.d/99-apt-get-update finalise.d/99-clean-up-cache "
-    "finalise.d/99-write-dpkg-manifest cleanup.d/40-unblock-daemons "
-    "cleanup.d/50-remove-img-build-proxy cleanup.d/60-untrim-dpkg",
+    "dib-python": "environment.d/50-dib-python-version pre-install.d/01-dib-python "
+    "cleanup.d/50-dib-python",
+    "dkms": "post-install.d/97-dkms",
+    "dpkg": "environment.d/05-host-mirrors.bash environment.d/10-dpkg.bash bin/install-packages "
+    "root.d/09-apt-keyring root.d/50-block-apt-translations root.d/50-block-daemons "
+    "root.d/50-build-with-http-cache root.d/50-shared-apt-cache root.d/50-trim-dpkg "
+    "extra-data.d/01-copy-apt-keys pre-install.d/00-disable-apt-recommends "
+    "pre-install.d/02-add-apt-keys pre-install.d/99-apt-get-update "
+    "finalise.d/99-clean-up-cache finalise.d/99-write-dpkg-manifest "
+    "cleanup.d/40-unblock-daemons cleanup.d/50-remove-img-build-proxy "
+    "cleanup.d/60-untrim-dpkg",
+    "element-manifest": "extra-data.d/75-inject-element-manifest",
     "enable-serial-console": "install.d/20-stty install.d/serial-console-udev.rules",
+    "ensure-venv": "",
     "growroot": "install.d/50-growroot post-install.d/80-growroot",
     "install-bin": "pre-install.d/01-install-bin",
     "install-types": "extra-data.d/99-enable-install-types",
     "lvm": "root.d/10-lvm-check-distro finalise.d/60-bootloader",
     "manifests": "environment.d/14-manifests extra-data.d/20-manifest-dir "
-    "cleanup.d/01-copy-manifests-dir",
+    "extra-data.d/50-store-build-settings cleanup.d/01-copy-manifests-dir",
     "modprobe": "extra-data.d/50-modprobe-blacklist install.d/80-modprobe-blacklist",
+    "no-final-image": "",
     "package-installs": "bin/package-installs bin/package-installs-squash bin/package-installs-v2 "
     "bin/package-uninstalls extra-data.d/99-squash-package-install "
     "pre-install.d/10-package-installs pre-install.d/99-package-uninstalls "
     "install.d/01-package-installs install.d/99-package-uninstalls "
     "post-install.d/00-package-installs post-install.d/95-package-uninstalls",
+    "pip-and-virtualenv": "environment.d/51-pip-and-virtualenv-default.bash "
+    "post-install.d/89-clean-up-pip-cache",
     "pkg-map": "bin/pkg-map extra-data.d/10-create-pkg-map-dir",
+    "source-repositories": "extra-data.d/98-source-repositories",
+    "svc-map": "bin/svc-map extra-data.d/10-merge-svc-map-files extra-data.d/11-copy-svc-map-file",
     "sysprep": "bin/extract-image finalise.d/99-clear-machine-id",
     "vm": "",
+    "ubuntu": "environment.d/99-cloud-init-datasources.bash root.d/10-cache-ubuntu-tarball "
+    "pre-install.d/00-remove-apt-xapian-index pre-install.d/01-set-ubuntu-mirror",
+    "ubuntu-common": "environment.d/10-ubuntu-distro-name.bash "
+    "environment.d/11-ubuntu-init-system.bash install.d/80-disable-rfc3041 "
+    "post-install.d/99-autoremove",
+    "ubuntu-minimal": "environment.d/11-ubuntu-kernel.bash environment.d/12-ubuntu-repo-dists.bash "
+    "root.d/75-ubuntu-minimal-baseinstall",
 }
 
 

@@ -76,11 +76,14 @@ def plan_of(
     settled: Mapping[str, Sequence[Sequence[str]]] | None = None,
     types: tuple[str, ...] = ("qcow2", "tar"),
     config: str = FALLBACK,
+    outputs: bool = True,
 ) -> Plan:
     environment = {"PATH": "/bin", **(user or {})}
     definition = resolve(
         ImageDefinition(elements=tuple(requested), types=types), environment, machine="x86_64"
     )
+    if not outputs:
+        definition = definition.without_outputs()
     elements = expand(requested, ElementPath([search]))
     tree = merge_elements(elements)
     layout = read_config(config, source=Path("layout.yaml"), defaults=Defaults())
@@ -243,6 +246,19 @@ def test_the_graph_is_a_chain_with_outputs_side_by_side(search: Path) -> None:
 
     disk, tar = (step for step in plan.outputs if step.name in {"disk", "tar"})
     assert set(graph.successors(plan.tree_steps[-1].key)) == {disk.key, tar.key}
+
+
+def test_the_build_waits_for_the_outputs(search: Path) -> None:
+    plan = plan_of(search)
+
+    assert plan.ends == plan.outputs
+
+
+def test_without_outputs_it_waits_for_the_last_step_of_the_tree(search: Path) -> None:
+    plan = plan_of(search, outputs=False)
+
+    assert [step.title for step in plan.ends] == ["clean-up"]
+    assert changed(plan_of(search), plan) == []
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.archive import Key, keyring, make_archive, served
 from tests.system.harness import Workshop
 
 _PATIENCE_SECONDS = 10
@@ -81,3 +82,27 @@ def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 def workshop(tmp_path: Path) -> Workshop:
     """A store, elements and outputs in a folder of their own."""
     return Workshop(tmp_path)
+
+
+@dataclass(frozen=True)
+class UbuntuMirror:
+    """The archive of `tests.system.archive`, served; it is not signed with the other key."""
+
+    url: str
+    key: Key
+    other_key: Key
+
+
+@pytest.fixture(scope="session")
+def ubuntu_mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UbuntuMirror]:
+    """Make the archive once in a session.
+
+    Packages are kept for other sessions where DIBFLOW_TEST_DOWNLOADS names a folder.
+    """
+    folder = tmp_path_factory.mktemp("ubuntu")
+    downloads = Path(os.environ.get("DIBFLOW_TEST_DOWNLOADS", folder / "downloads"))
+    with keyring(folder) as signer:
+        key, other = signer.make_key("ubuntu"), signer.make_key("other")
+        archive = make_archive(folder / "archive", downloads=downloads, signer=signer, key=key)
+    with served(archive.folder) as url:
+        yield UbuntuMirror(url, key, other)

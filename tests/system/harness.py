@@ -70,7 +70,9 @@ class Workshop:
             *options,
         ]
 
-    def run(self, *command: str, **variables: str) -> Ended:
+    def run(
+        self, *command: str, patience_seconds: float = PATIENCE_SECONDS, **variables: str
+    ) -> Ended:
         """Run a command to its end."""
         self.elements.mkdir(exist_ok=True)
         done = subprocess.run(
@@ -80,7 +82,7 @@ class Workshop:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=PATIENCE_SECONDS,
+            timeout=patience_seconds,
             check=False,
         )
         return Ended(done.returncode, done.stdout.decode(errors="replace"))

@@ -343,3 +343,28 @@ def test_a_build_whose_steps_a_dead_worker_has_is_no_success(
 
     assert ended.status == 6
     assert "another worker" in ended.output
+
+
+def test_without_a_final_image_the_tree_is_finished_and_files_beside_it_come(
+    workshop: Workshop,
+) -> None:
+    workshop.hook("app/cleanup.d/80-beside", 'echo ramdisk >"${IMAGE_NAME}.initramfs"')
+    (workshop.elements / "app/element-deps").write_text("no-final-image\n")
+
+    ended = workshop.build("app", types="tar,raw")
+
+    assert ended.status == 0, ended.output
+    assert (workshop.folder / "demo.initramfs").read_text() == "ramdisk\n"
+    assert not (workshop.folder / "demo.tar").exists()
+    assert not (workshop.folder / "demo.raw").exists()
+    assert "clean-up" in workshop.titles(Happening.BUILT)
+
+
+def test_a_build_without_a_final_image_is_not_run_again(workshop: Workshop) -> None:
+    workshop.build("no-final-image")
+    before = len(workshop.lines())
+
+    ended = workshop.build("no-final-image")
+
+    assert ended.status == 0, ended.output
+    assert len(workshop.lines()) == before

@@ -1,0 +1,228 @@
+"""Where Ubuntu's elements get their packages and their root from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .running import ELEMENTS, Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIRROR = "http://mirror.example/ubuntu"
+HOOK = "ubuntu/root.d/10-cache-ubuntu-tarball"
+FINGERPRINT = "ubuntu/fingerprint"
+IMAGE = "noble-root.tar.gz"
+
+
+def sources(**variables: str) -> list[str]:
+    """Source the environment files as a phase does and give the apt sources."""
+    files = [
+        "dpkg/environment.d/05-host-mirrors.bash",
+        "ubuntu-common/environment.d/10-ubuntu-distro-name.bash",
+        "ubuntu-minimal/environment.d/12-ubuntu-repo-dists.bash",
+    ]
+    script = "".join(f". {ELEMENTS / file}; " for file in files)
+    done = subprocess.run(
+        ["/bin/bash", "-c", f'set -ue -o pipefail; {script} printf "%s" "$DIB_APT_SOURCES_CONF"'],
+        env={"PATH": os.environ["PATH"], **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_the_sources_are_the_release_and_its_pockets() -> None:
+    assert sources(DIB_DISTRIBUTION_MIRROR=MIRROR, DIB_RELEASE="jammy") == [
+        f"default:deb {MIRROR} jammy main universe",
+        f"updates:deb {MIRROR} jammy-updates main universe",
+        f"security:deb {MIRROR} jammy-security main universe",
+        f"backports:deb {MIRROR} jammy-backports main universe",
+    ]
+
+
+@pytest.mark.parametrize(("pockets", "expected"), [("", 1), ("security", 2)])
+def test_the_pockets_are_those_asked_for(pockets: str, expected: int) -> None:
+    lines = sources(DIB_DISTRIBUTION_MIRROR=MIRROR, DIB_UBUNTU_MIRROR_DISTS=pockets)
+
+    assert len(lines) == expected
+
+
+def test_without_a_mirror_the_choice_is_the_tool_s() -> None:
+    assert sources() == []
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """A server's folder with a root tarball, and a build that wants it."""
+
+    folder: Path
+    run: Run
+
+    @property
+    def server(self) -> Path:
+        return self.folder / "server"
+
+    @property
+    def cached(self) -> Path:
+        return self.folder / "cache" / IMAGE
+
+    def publish(self, text: str, *, checksum: str = "") -> None:
+        (self.folder / "issue").write_text(text)
+        with tarfile.open(self.server / IMAGE, "w:gz") as archive:
+            archive.add(self.folder / "issue", "etc/issue")
+        digest = checksum or hashlib.sha256((self.server / IMAGE).read_bytes()).hexdigest()
+        (self.server / "SHA256SUMS").write_text(f"{'0' * 64} *other\n{digest} *{IMAGE}\n")
+
+    def variables(self, **more: str) -> dict[str, str]:
+        return {
+            "TARGET_ROOT": str(self.folder / "root"),
+            "TMP_HOOKS_PATH": str(ELEMENTS / "cache-url"),
+            "ARCH": "amd64",
+            "DIB_RELEASE": "noble",
+            "DIB_CLOUD_IMAGES": f"file://{self.server}",
+            "BASE_IMAGE_FILE": IMAGE,
+            "DIB_LOCAL_IMAGE": "",
+            "DIB_IMAGE_CACHE": str(self.folder / "cache"),
+            "DIB_LOCKFILES": str(self.folder / "locks"),
+            **more,
+        }
+
+    def fill(self, **more: str) -> subprocess.CompletedProcess[str]:
+        return self.run(HOOK, **self.variables(**more))
+
+    def issue(self) -> str:
+        return (self.folder / "root/etc/issue").read_text()
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, run: Run) -> Cloud:
+    for folder in ("server", "root", "cache", "locks"):
+        (tmp_path / folder).mkdir()
+    made = Cloud(tmp_path, run)
+    made.publish("Ubuntu one")
+    return made
+
+
+def test_the_root_is_the_image_s_and_the_image_is_kept(cloud: Cloud) -> None:
+    done = cloud.fill()
+
+    assert done.returncode == 0, done.stderr
+    assert cloud.issue() == "Ubuntu one"
+    assert cloud.cached.read_bytes() == (cloud.server / IMAGE).read_bytes()
+
+
+def test_a_new_image_on_the_server_is_used(cloud: Cloud) -> None:
+    cloud.fill()
+    for file in (cloud.folder / "cache").iterdir():
+        os.utime(file, (0, 0))  # servers count in whole seconds
+    cloud.publish("Ubuntu two")
+
+    done = cloud.fill()
+
+    assert done.returncode == 0, done.stderr
+    assert cloud.issue() == "Ubuntu two"
+
+
+def test_offline_the_image_in_the_cache_is_used(cloud: Cloud) -> None:
+    cloud.fill()
+    (cloud.server / IMAGE).unlink()
+
+    done = cloud.fill(DIB_OFFLINE="1")
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_damaged_image_in_the_cache_is_not_used_offline(cloud: Cloud) -> None:
+    cloud.fill()
+    cloud.cached.write_bytes(b"damaged")
+
+    done = cloud.fill(DIB_OFFLINE="1")
+
+    assert done.returncode == 1
+    assert "is damaged" in done.stderr
+
+
+def test_a_damaged_image_in_the_cache_is_downloaded_again(cloud: Cloud) -> None:
+    cloud.fill()
+    cloud.cached.write_bytes(b"damaged")
+
+    done = cloud.fill()
+
+    assert done.returncode == 0, done.stderr
+    assert cloud.cached.read_bytes() == (cloud.server / IMAGE).read_bytes()
+
+
+def test_an_image_with_a_wrong_checksum_is_neither_used_nor_kept(cloud: Cloud) -> None:
+    cloud.publish("Ubuntu evil", checksum="1" * 64)
+
+    done = cloud.fill()
+
+    assert done.returncode == 1
+    assert "is not what its checksum says" in done.stderr
+    assert not cloud.cached.exists()
+    assert list((cloud.folder / "root").iterdir()) == []
+
+
+def test_an_image_that_the_checksums_lack_is_named(cloud: Cloud) -> None:
+    (cloud.server / "SHA256SUMS").write_text(f"{'0' * 64} *other\n")
+
+    done = cloud.fill()
+
+    assert done.returncode == 1
+    assert f'are without "{IMAGE}"' in done.stderr
+
+
+def test_a_local_image_needs_no_server(cloud: Cloud) -> None:
+    done = cloud.fill(DIB_LOCAL_IMAGE=str(cloud.server / IMAGE), DIB_CLOUD_IMAGES="")
+
+    assert done.returncode == 0, done.stderr
+    assert cloud.issue() == "Ubuntu one"
+
+
+def test_a_local_image_is_checked_when_there_is_a_checksum(cloud: Cloud) -> None:
+    cloud.publish("Ubuntu evil", checksum="1" * 64)
+
+    done = cloud.fill(DIB_LOCAL_IMAGE=str(cloud.server / IMAGE))
+
+    assert done.returncode == 1
+    assert "is not what" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"DIB_CLOUD_IMAGES": ""}, "set DIB_CLOUD_IMAGES"),
+        ({"DIB_LOCAL_IMAGE": "/no/such/image"}, '"/no/such/image", which is no file'),
+    ],
+)
+def test_what_is_missing_is_named(cloud: Cloud, variables: dict[str, str], message: str) -> None:
+    done = cloud.fill(**variables)
+
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
+def test_the_fingerprint_is_the_checksum(cloud: Cloud) -> None:
+    digest = hashlib.sha256((cloud.server / IMAGE).read_bytes()).hexdigest()
+
+    done = cloud.run(FINGERPRINT, **cloud.variables())
+
+    assert done.stdout == f"{digest} {IMAGE}\n"
+
+
+def test_a_fingerprint_that_cannot_be_taken_says_why(cloud: Cloud) -> None:
+    (cloud.server / "SHA256SUMS").write_text("")
+
+    done = cloud.run(FINGERPRINT, **cloud.variables())
+
+    assert done.returncode == 1
+    assert f'are without "{IMAGE}"' in done.stderr
