@@ -226,6 +226,7 @@ def _init(spec: SandboxSpec, caller: int, writer: int, log: int | None, capture:
     if spec.prepare is not None:
         spec.prepare(build)
     os.chdir(caller_folder)
+    loops = _attached_loops()
     data: object = None
     status = 0
     if isinstance(spec.program, Act):
@@ -243,7 +244,7 @@ def _init(spec: SandboxSpec, caller: int, writer: int, log: int | None, capture:
         remade=remade,
     )
     os.chdir("/")
-    _detach_loops(build.stat().st_dev)
+    _detach_loops(build.stat().st_dev, _attached_loops() - loops)
     _unmount_all(spec.build_folder)
     _report(
         writer,
@@ -387,11 +388,24 @@ def _kill_the_rest() -> int:
         count += 1
 
 
-def _detach_loops(device: int) -> None:
-    """Detach the loop devices whose file lies in this sandbox's overlay and that a hook left."""
+def _attached_loops() -> frozenset[tuple[str, bytes]]:
+    """Give name and file of each loop device in use, as sysfs tells them: no file is touched."""
+    found = set()
     for name in os.listdir("/sys/block"):  # noqa: PTH208 - names, in a child short of time
-        if not name.startswith("loop") or not os.path.exists(f"/sys/block/{name}/loop"):  # noqa: PTH110
-            continue
+        if name.startswith("loop"):
+            file = Path(f"/sys/block/{name}/loop/backing_file")
+            with contextlib.suppress(OSError):  # not attached
+                found.add((name, file.read_bytes()))
+    return frozenset(found)
+
+
+def _detach_loops(device: int, attached: Iterable[tuple[str, bytes]]) -> None:
+    """Detach those of the `attached` loop devices whose file lies in this sandbox's overlay.
+
+    To ask a device for its file's filesystem is to ask that filesystem, which may never answer:
+    so `attached` has only those that were attached while the program ran.
+    """
+    for name, _ in attached:
         node = f"/dev/{name}"
         try:
             descriptor = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
