@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from dibflow.resources import library_directory
 
 from .running import ELEMENTS
 
@@ -146,7 +149,7 @@ def test_nothing_is_in_an_element_that_a_wheel_would_lose_or_change() -> None:
 def test_a_hook_is_named_and_headed_as_agreed(hook: Path) -> None:
     text = hook.read_text()
 
-    assert re.fullmatch(r"\d{2,3}-[a-z0-9-]+", hook.name)
+    assert re.fullmatch(r"\d{2,3}-[a-z0-9_-]+", hook.name)
     assert re.match(r"#!/bin/bash\n# [A-Z]", text)
     phase = hook.parent.name.removesuffix(".d")
     side = r"\((inside|outside)\)"
@@ -165,11 +168,20 @@ def test_what_is_started_is_executable_and_nothing_else_is(file: Path) -> None:
 
 
 def test_shellcheck_finds_nothing() -> None:
-    assert_silent(tool("shellcheck"), "--shell=bash", *BASH, *ENVIRONMENT)
+    library = sorted(library_directory().iterdir())
+
+    # Hooks name files of the library from the project's folder on.
+    with contextlib.chdir(ELEMENTS.parent):
+        assert_silent(
+            *(tool("shellcheck"), "--shell=bash", "--external-sources"),
+            *(*BASH, *ENVIRONMENT, *library),
+        )
 
 
 def test_shfmt_would_change_nothing() -> None:
-    assert_silent(tool("shfmt"), "-i", "4", "-d", *BASH, *ENVIRONMENT)
+    assert_silent(
+        tool("shfmt"), "-i", "4", "-d", *BASH, *ENVIRONMENT, *library_directory().iterdir()
+    )
 
 
 def test_ruff_finds_nothing_and_would_change_nothing() -> None:
