@@ -37,9 +37,11 @@ PHASES = [
 
 # Names, numbers and phases of hooks are interface: other elements are written around them.
 INTERFACE = {
+    "baremetal": "cleanup.d/99-extract-kernel-and-ramdisk",
     "base": "environment.d/10-base-defaults pre-install.d/03-baseline-tools "
     "install.d/00-baseline-environment install.d/00-up-to-date install.d/10-cloud-init",
     "cache-url": "bin/cache-url",
+    "cleanup-kernel-initrd": "cleanup.d/99-cleanup-kernel-initrd",
     "debian-minimal": "environment.d/10-debian-minimal.bash root.d/75-debian-minimal-baseinstall",
     "debootstrap": "environment.d/10-debootstrap-default-locale "
     "environment.d/20-network-interface-names root.d/08-debootstrap "
@@ -64,6 +66,8 @@ INTERFACE = {
     "install.d/01-package-installs install.d/99-package-uninstalls "
     "post-install.d/00-package-installs post-install.d/95-package-uninstalls",
     "pkg-map": "bin/pkg-map extra-data.d/10-create-pkg-map-dir",
+    "select-boot-kernel-initrd": "bin/select-boot-kernel-initrd "
+    "extra-data.d/99-copy-dib-img-functions cleanup.d/99-remove-dib-img-functions",
     "sysprep": "bin/extract-image finalise.d/99-clear-machine-id",
 }
 
