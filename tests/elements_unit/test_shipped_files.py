@@ -42,6 +42,13 @@ INTERFACE = {
     "install.d/00-baseline-environment install.d/00-up-to-date install.d/10-cloud-init",
     "cache-url": "bin/cache-url",
     "cleanup-kernel-initrd": "cleanup.d/99-cleanup-kernel-initrd",
+    "cloud-init": "install.d/60-cloud-init-network post-install.d/20-enable-cloud-init "
+    "post-install.d/21-cloud-init-allow-password-auth "
+    "post-install.d/22-cloud-init-ssh_genkeytypes",
+    "cloud-init-datasources": "install.d/05-set-cloud-init-sources",
+    "cloud-init-growpart": "post-install.d/55-growpart",
+    "cloud-init-nocloud": "environment.d/10-cloud-init-nocloud.bash "
+    "install.d/05-inject-local-source-data",
     "debian-minimal": "environment.d/10-debian-minimal.bash root.d/75-debian-minimal-baseinstall",
     "debootstrap": "environment.d/10-debootstrap-default-locale "
     "environment.d/20-network-interface-names root.d/08-debootstrap "
