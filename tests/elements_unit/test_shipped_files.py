@@ -54,6 +54,7 @@ INTERFACE = {
     "environment.d/20-network-interface-names root.d/08-debootstrap "
     "install.d/10-debian-networking install.d/12-debian-locale-gen "
     "install.d/15-cleanup-debootstrap cleanup.d/99-clean-up-cache",
+    "devuser": "environment.d/50-devuser extra-data.d/50-devuser install.d/50-devuser",
     "dib-init-system": "environment.d/99-dib-init-system pre-install.d/04-dib-init-system "
     "install.d/20-install-init-scripts post-install.d/10-enable-init-scripts",
     "dpkg": "environment.d/10-dpkg.bash bin/install-packages root.d/09-apt-keyring "
@@ -62,17 +63,23 @@ INTERFACE = {
     "pre-install.d/99-apt-get-update finalise.d/99-clean-up-cache "
     "finalise.d/99-write-dpkg-manifest cleanup.d/40-unblock-daemons "
     "cleanup.d/50-remove-img-build-proxy cleanup.d/60-untrim-dpkg",
+    "dynamic-login": "bin/dynamic-login install.d/70-enable-dynamic-login-services",
     "install-bin": "pre-install.d/01-install-bin",
+    "install-static": "install.d/10-install-static-files",
     "install-types": "extra-data.d/99-enable-install-types",
+    "local-config": "environment.d/62-ssh-key extra-data.d/62-ssh-key install.d/62-ssh-key "
+    "pre-install.d/02-proxy-settings",
     "manifests": "environment.d/14-manifests extra-data.d/20-manifest-dir "
     "cleanup.d/01-copy-manifests-dir",
     "modprobe": "extra-data.d/50-modprobe-blacklist install.d/80-modprobe-blacklist",
+    "openssh-server": "post-install.d/80-enable-sshd-service post-install.d/99-harden-sshd-config",
     "package-installs": "bin/package-installs bin/package-installs-squash bin/package-installs-v2 "
     "bin/package-uninstalls extra-data.d/99-squash-package-install "
     "pre-install.d/10-package-installs pre-install.d/99-package-uninstalls "
     "install.d/01-package-installs install.d/99-package-uninstalls "
     "post-install.d/00-package-installs post-install.d/95-package-uninstalls",
     "pkg-map": "bin/pkg-map extra-data.d/10-create-pkg-map-dir",
+    "runtime-ssh-host-keys": "post-install.d/80-ssh-keygen cleanup.d/90-remove-ssh-host-keys",
     "select-boot-kernel-initrd": "bin/select-boot-kernel-initrd "
     "extra-data.d/99-copy-dib-img-functions cleanup.d/99-remove-dib-img-functions",
     "sysprep": "bin/extract-image finalise.d/99-clear-machine-id",
