@@ -37,6 +37,7 @@ PHASES = [
 
 # Names, numbers and phases of hooks are interface: other elements are written around them.
 INTERFACE = {
+    "autoupdates": "root.d/61-create-update-config post-install.d/82-enable-autoupdate",
     "baremetal": "cleanup.d/99-extract-kernel-and-ramdisk",
     "base": "environment.d/10-base-defaults pre-install.d/03-baseline-tools "
     "install.d/00-baseline-environment install.d/00-up-to-date install.d/10-cloud-init",
@@ -64,9 +65,11 @@ INTERFACE = {
     "finalise.d/99-write-dpkg-manifest cleanup.d/40-unblock-daemons "
     "cleanup.d/50-remove-img-build-proxy cleanup.d/60-untrim-dpkg",
     "dynamic-login": "bin/dynamic-login install.d/70-enable-dynamic-login-services",
+    "fail2ban": "root.d/60-copy-fail2ban-config post-install.d/80-enable-fail2ban-service",
     "install-bin": "pre-install.d/01-install-bin",
     "install-static": "install.d/10-install-static-files",
     "install-types": "extra-data.d/99-enable-install-types",
+    "journal-to-console": "post-install.d/30-journal-to-console",
     "local-config": "environment.d/62-ssh-key extra-data.d/62-ssh-key install.d/62-ssh-key "
     "pre-install.d/02-proxy-settings",
     "manifests": "environment.d/14-manifests extra-data.d/20-manifest-dir "
@@ -82,6 +85,11 @@ INTERFACE = {
     "runtime-ssh-host-keys": "post-install.d/80-ssh-keygen cleanup.d/90-remove-ssh-host-keys",
     "select-boot-kernel-initrd": "bin/select-boot-kernel-initrd "
     "extra-data.d/99-copy-dib-img-functions cleanup.d/99-remove-dib-img-functions",
+    "simple-init": "environment.d/15-simple-init-networkmanager "
+    "environment.d/16-simple-init-glean environment.d/50-disable-cloud-init "
+    "install.d/50-simple-init "
+    "install.d/60-simple-init-remove-interfaces post-install.d/80-simple-init",
+    "sysctl": "bin/sysctl-set-value bin/sysctl-write-value",
     "sysprep": "bin/extract-image finalise.d/99-clear-machine-id",
 }
 
