@@ -56,6 +56,8 @@ INTERFACE = {
     "install.d/10-debian-networking install.d/12-debian-locale-gen "
     "install.d/15-cleanup-debootstrap cleanup.d/99-clean-up-cache",
     "devuser": "environment.d/50-devuser extra-data.d/50-devuser install.d/50-devuser",
+    "dhcp-all-interfaces": "install.d/50-dhcp-all-interfaces "
+    "install.d/60-remove-cloud-image-interfaces",
     "dib-init-system": "environment.d/99-dib-init-system pre-install.d/04-dib-init-system "
     "install.d/20-install-init-scripts post-install.d/10-enable-init-scripts",
     "dpkg": "environment.d/10-dpkg.bash bin/install-packages root.d/09-apt-keyring "
