@@ -71,6 +71,15 @@ def _try_trusted_attribute() -> None:
         os.setxattr(file.name, "trusted.dibflow", b"try")
 
 
+def _try_user_mounts() -> None:
+    subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "mount", "--rbind", "/usr", "/usr"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+
+
 PROBES: Mapping[str, Callable[[], None]] = {
     "root-namespaces": capabilities.try_namespaces,
     "overlay": lambda: capabilities.try_overlay(SCRATCH),
@@ -78,5 +87,6 @@ PROBES: Mapping[str, Callable[[], None]] = {
     "fuse": capabilities.try_fuse,
     "mknod": _try_device_node,
     "trusted-xattrs": _try_trusted_attribute,
+    "user-mounts": _try_user_mounts,
     "debian-mirror": _try_debian_mirror,
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .running import Runner
+from .running import Runner, Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,3 +31,8 @@ def stub(tmp_path: Path) -> Stub:
 @pytest.fixture
 def run(tmp_path: Path, stub: Stub) -> Run:  # noqa: ARG001 - makes the folder
     return Runner(tmp_path / "stubs")
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    return Target.make(tmp_path / "target")

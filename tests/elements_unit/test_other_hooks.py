@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .running import ELEMENTS, Run
+from .running import ELEMENTS, Run, Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +86,27 @@ def test_modprobe_copies_the_settings_of_elements(run: Run, tmp_path: Path) -> N
 
     assert done.returncode == 0, done.stderr
     assert [file.name for file in (tmp_path / "root/etc/modprobe.d").iterdir()] == ["net.conf"]
+
+
+@pytest.mark.needs("user-mounts")
+def test_sysprep_has_each_machine_find_an_id(target: Target) -> None:
+    target.add("sysprep")
+    target.write("etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+
+    target.succeed("finalise.d/99-clear-machine-id")
+
+    assert target.read("etc/machine-id") == ""
+    assert not target.own("var/lib/dbus").exists()
+
+
+@pytest.mark.needs("user-mounts")
+def test_modprobe_blacklists_each_module_once(target: Target) -> None:
+    target.add("modprobe")
+    target.write("etc/modprobe.d/blacklist.conf", "blacklist pcspkr\n")
+
+    target.succeed("install.d/80-modprobe-blacklist", DIB_MODPROBE_BLACKLIST="pcspkr nouveau")
+
+    assert target.read("etc/modprobe.d/blacklist.conf") == "blacklist pcspkr\nblacklist nouveau\n"
 
 
 @pytest.mark.parametrize("init", ["systemd", "openrc", "upstart", "sysv"])
