@@ -132,6 +132,8 @@ def _fits_ext(demand: Demand, size_bytes: int) -> bool:
     A file of 12 blocks or more may need a block that lists its blocks, and one more for each 1024;
     each piece of a file with holes may need two (ext2 and ext3; extents of ext4 need less). A
     folder of more than one block is an index of half-full blocks once the kernel has written it.
+    For extents the kernel keeps 2 % back, 4096 blocks at most, from root too (Linux,
+    fs/ext4/super.c, ext4_calculate_resv_clusters); mke2fs knows nothing of it, but hooks meet it.
     """
     options = ext_options(demand.mkfs, journal_bytes=demand.journal_bytes)
     room = ext_room(options, size_bytes)
@@ -146,6 +148,8 @@ def _fits_ext(demand: Demand, size_bytes: int) -> bool:
     bytes_needed += first_blocks + more_blocks * 8 // 5
     spare = demand.spare_bytes
     blocks = -(-(bytes_needed + spare) // room.block_size)
+    if demand.mkfs.fstype == "ext4":
+        blocks += min(size_bytes // room.block_size // 50, 4096)
     blocks += room.reserved_blocks if spare else 0
     spare_inodes = spare // (16 * KIB)
     return blocks <= room.blocks and usage.inodes + spare_inodes <= room.inodes

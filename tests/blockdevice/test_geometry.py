@@ -328,20 +328,20 @@ def test_a_group_by_shares_on_a_share_grows_with_the_disk() -> None:
         (
             FALLBACK,
             Wish(image_size_bytes=GIB),
-            'laying out the disk: the ext4 filesystem of "/" on "image0" needs 1045 MiB, but has '
+            'laying out the disk: the ext4 filesystem of "/" on "image0" needs 1063 MiB, but has '
             "1024 MiB",
-            "raise --image-size (DIB_IMAGE_SIZE) or leave it out; 1045 MiB would be enough",
+            "raise --image-size (DIB_IMAGE_SIZE) or leave it out; 1063 MiB would be enough",
         ),
         (
             disk_with("size: 100%", loop="size: 1GiB"),
             Wish(),
-            'the ext4 filesystem of "/" on "0" needs 1045 MiB, but has 1022 MiB',
-            'raise the "size" of image0 or give --image-size; 1047 MiB would be enough',
+            'the ext4 filesystem of "/" on "0" needs 1063 MiB, but has 1022 MiB',
+            'raise the "size" of image0 or give --image-size; 1065 MiB would be enough',
         ),
         (
             disk_with("size: 500MiB"),
             Wish(),
-            'the ext4 filesystem of "/" on "0" needs 1045 MiB, but has 500 MiB',
+            'the ext4 filesystem of "/" on "0" needs 1063 MiB, but has 500 MiB',
             "make its size in the block-device configuration larger, or give it a share",
         ),
         (
@@ -379,7 +379,7 @@ def test_filesystems_in_a_thin_pool_together_must_fit() -> None:
         + "- mkfs: {name: b_fs, base: b, type: xfs, mount: {mount_point: /b}}\n"
     )
 
-    with pytest.raises(StepError, match='"pool" needs 1345 MiB, but has 1100 MiB'):
+    with pytest.raises(StepError, match='"pool" needs 1363 MiB, but has 1100 MiB'):
         laid_out(text)
 
 
