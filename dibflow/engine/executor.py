@@ -25,6 +25,7 @@ from dibflow.engine.journal import Happening, Journal
 from dibflow.engine.makedisk import DiskPlan
 from dibflow.errors import DibflowError, StepError, StoreFull
 from dibflow.linux import MountFlag
+from dibflow.planning.breaks import AfterError
 from dibflow.planning.hostfiles import host_files
 from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Plan, Step, StepKind
@@ -86,7 +87,7 @@ class Executor:
     `engine` is the environment of `engine_variables`; `folder` the caller's current folder, which
     is that of the hooks outside the target. `strict` hides from a hook every variable that is
     neither in its key nor the machine's own: what a hook needs and its text does not name is then
-    missing, and not just missed.
+    missing, and not just missed. `after_error` is run in the sandbox of a hook that fails.
     """
 
     plan: Plan
@@ -99,6 +100,7 @@ class Executor:
     journal: Journal
     layout: DeviceGraph
     strict: bool = False
+    after_error: AfterError | None = None
 
     def run(self, step: Step, *, on_wait: Callable[[str], None] = lambda _: None) -> StepRecord:
         """Give the record of `step`, running it only if neither key is known to the store.
@@ -226,6 +228,8 @@ class Executor:
         started = time.monotonic()
         with self.store.stage() as staging:
             spec = self.spec(step, before, environment, lowers, staging, log=log)
+            if self.after_error is not None and isinstance(spec.program, Program):
+                spec = replace(spec, on_failure=self._look_around(step, self.after_error))
             outcome = self.sandbox.run(spec)
             caches.give_back(staging, [again.record for again in spec.hook_mounts])
             if outcome.status != 0:
@@ -329,19 +333,31 @@ class Executor:
         before = self.store.finished(step.key) if after else self.record_before(step)
         lowers = self.lowers(before.stack if before else ())
         inside = step.phase is not None and step.phase.inside
-        root = f"{self.paths.build_folder}/{TARGET}" if inside else "/"
-        arguments = ("/bin/bash", "-c", command) if command is not None else ("/bin/bash", "-i")
-        environment = {**self.environment(step), "TERM": os.environ.get("TERM", "dumb")}
+        program = self._shell(command, self.environment(step), inside=inside)
         with self.store.stage() as staging:
-            spec = self.spec(step, before, environment, lowers, staging, log=None)
-            folder = "/" if inside else self.folder
-            return self.sandbox.run(
-                replace(
-                    spec,
-                    program=Program(arguments, environment, folder=folder, root=root),
-                    interactive=True,
-                )
-            ).status
+            spec = self.spec(step, before, program.environment, lowers, staging, log=None)
+            return self.sandbox.run(replace(spec, program=program, interactive=True)).status
+
+    def _look_around(self, step: Step, wanted: AfterError) -> Program:
+        """Give what runs in the sandbox of `step` once its program has failed."""
+        inside = not wanted.outside and (step.phase is None or step.phase.inside)
+        environment = (
+            self.environment(step)
+            if inside or (step.phase is not None and not step.phase.inside)
+            else phase_variables(Phase.POST_ROOT, self.engine, self.paths)
+        )
+        return self._shell(wanted.command, environment, inside=inside)
+
+    def _shell(
+        self, command: str | None, environment: Mapping[str, str], *, inside: bool
+    ) -> Program:
+        arguments = ("/bin/bash", "-c", command) if command is not None else ("/bin/bash", "-i")
+        return Program(
+            arguments,
+            {**environment, "TERM": os.environ.get("TERM", "dumb")},
+            folder="/" if inside else self.folder,
+            root=f"{self.paths.build_folder}/{TARGET}" if inside else "/",
+        )
 
     def lowers(self, stack: Sequence[str]) -> tuple[Path, ...]:
         """Give the folders to mount for a stack, top first, the hooks tree as the base.
