@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import re
 import shutil
 import sys
@@ -55,6 +56,9 @@ from dibflow.store.locks import key_lock
 from dibflow.store.records import StepRecord
 from dibflow.store.store import LayerStore, RecordKind
 
+_NEVER_CLEARED = frozenset({"HOME", "PATH", "USER", "LOGNAME", "TERM", "DIBFLOW_STORE", "DIB_ARGS"})
+"""What ``-c`` leaves of the caller's environment: who and where, not what is built."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
@@ -62,7 +66,8 @@ class BuildRequest:
 
     `folder` is the caller's current folder: relative output names and the hooks outside the target
     start there. `refresh` takes everything downloaded as stale. `strict_inputs` hides from hooks
-    what is not in their keys.
+    what is not in their keys. Where the definition says `clear`, next to nothing is left of
+    `environment`.
     """
 
     definition: ImageDefinition
@@ -72,6 +77,16 @@ class BuildRequest:
     refresh: bool = False
     strict_inputs: bool = False
 
+    def __post_init__(self) -> None:
+        if self.definition.clear:
+            left = {name: self.environment[name] for name in _NEVER_CLEARED & {*self.environment}}
+            object.__setattr__(self, "environment", left)
+
+    @property
+    def elements_path(self) -> str:
+        """Give the folders of elements that the request names before the shipped ones."""
+        return {**self.environment, **self.definition.variables}.get("ELEMENTS_PATH", "")
+
     @property
     def identity(self) -> str:
         """Name the build: the same request, asked again, has the same name."""
@@ -79,7 +94,7 @@ class BuildRequest:
             {
                 "definition": dataclasses.asdict(self.definition),
                 "folder": str(self.folder),
-                "elements_path": self.environment.get("ELEMENTS_PATH", ""),
+                "elements_path": self.elements_path,
             }
         )
 
@@ -132,6 +147,7 @@ def read_sources(
         prefix=environment.get("IMAGE_ELEMENT", "").split(),
         arch=definition.arch,
         skip_base=definition.skip_base,
+        ramdisk_element=definition.ramdisk_element,
     )
     elements = expand(names, shelf.offered)
     tree = merge_elements(elements, scan=shelf.scan)
@@ -292,7 +308,10 @@ class Build:
         """Tell whether the last run of this build ended well and nothing has changed since."""
         if self.record().get("state") != State.FINISHED:
             return False
-        return all(self.output(kind) is not None for kind in self.definition.types)
+        beside = self.record().get("report", {}).get("artifacts", ())
+        return all(self.output(kind) is not None for kind in self.definition.types) and all(
+            os.path.lexists(self.stem().parent / name) for name in beside
+        )
 
     def finish(self, report: Mapping[str, Any]) -> None:
         """Mark the build finished, with what `dibflow.engine.report` found out."""
@@ -323,7 +342,7 @@ def prepare(
     paths = host_paths(definition, environment, store=store.root)
     layout = read_layout(definition, sources.elements, environment, folder=request.folder)
     engine = engine_variables(definition, sources.elements, environment, paths, layout=layout)
-    if any(element.name == NO_FINAL_IMAGE for element in sources.elements):
+    if definition.ramdisk or any(element.name == NO_FINAL_IMAGE for element in sources.elements):
         definition = definition.without_outputs()
     known = store.read(RecordKind.BUILD, request.identity) or {}
     if not look_only and known.get("state") != State.FINISHED:
