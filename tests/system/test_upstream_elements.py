@@ -5,6 +5,7 @@ What cannot even be planned is in tests/planning/test_upstream.py.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,31 @@ def test_fips_needs_a_program_that_debian_has_not(workshop: Workshop) -> None:
         'pre-install.d/01-setup-fips of element "fips" ended with status 127',
         "fips-mode-setup",
     )
+
+
+@pytest.mark.needs("mmdebstrap", "debootstrap")
+def test_mmdebstrap_refuses_the_root_that_debian_systemd_has_begun(workshop: Workshop) -> None:
+    command = ("dibflow", "build", "-n", "-t", "tar", "-o", "demo", "debian-systemd")
+
+    ended = workshop.run(*command, DIB_RELEASE="bookworm")
+
+    assert_failed(
+        ended, 'root.d/08-debootstrap of element "debootstrap" ended with status', "is not empty"
+    )
+
+
+def test_upstreams_elements_get_the_packages_that_they_name_and_none_of_ours(
+    workshop: Workshop,
+) -> None:
+    """Upstream's program reads every folder of the path that bears an element's name."""
+    workshop.hook(
+        "look/extra-data.d/99-zz-look",
+        'cp "${TMP_MOUNT_PATH}/tmp/package-installs.json" wishes.json\n'
+        "exit 3  # there are no packages in the tiny system",
+    )
+
+    ended = workshop.build("look", "fail2ban")
+
+    assert_failed(ended, 'extra-data.d/99-zz-look of element "look" ended with status 3')
+    wishes = json.loads((workshop.folder / "wishes.json").read_text())
+    assert wishes["install.d"]["install"] == [["fail2ban", "fail2ban"]]
