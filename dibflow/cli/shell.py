@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
             hint="leave --after out to see what it found",
         )
     if arguments.command is None:
-        print(_greeting(step, executor.command(step), after=after), file=sys.stderr)
+        print(_greeting(step, executor.surroundings.command(step), after=after), file=sys.stderr)
     return executor.open_shell(step, after=after, command=arguments.command)
 
 

@@ -10,24 +10,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dibflow.digest import digest_of_file
+from dibflow.engine import resolver
 from dibflow.engine.makedisk import trim
 from dibflow.engine.measure import measure
 from dibflow.errors import StepError
-from dibflow.linux import is_immutable
+from dibflow.files import is_regular
 from dibflow.planning.ordering import hook_order
 from dibflow.planning.phases import Phase
-
-RESOLVER_PLACEHOLDER = b"# the host's resolver stands here while a hook runs\n"
-"""What layers hold as ``/etc/resolv.conf`` between preparing and cleaning up.
-
-The host's own file is put in its place for the run of each hook and taken out again, so that no
-layer depends on the network that it was made in.
-"""
 
 _INSTALL_TYPE_FILE = "environment.d/11-dib-install-type.bash"
 
@@ -52,48 +45,13 @@ def prepare_root(build: Path, *, install_type: str) -> object:
         scratch.mkdir()
         scratch.chmod(0o1777)
     (scratch / "in_target.d").mkdir(exist_ok=True)
-    _put_resolver_aside(target / "etc" / "resolv.conf")
+    resolver.put_aside(build)
     snippet = build / "hooks" / _INSTALL_TYPE_FILE
     snippet.parent.mkdir(exist_ok=True)
     snippet.write_text(
         f"export DIB_DEFAULT_INSTALLTYPE=${{DIB_DEFAULT_INSTALLTYPE:-{install_type}}}\n"
     )
     return None
-
-
-def _put_resolver_aside(resolver: Path) -> None:
-    original = resolver.with_name("resolv.conf.ORIG")
-    if os.path.lexists(resolver) and not is_placeholder(resolver):
-        resolver.rename(original)
-    resolver.write_bytes(RESOLVER_PLACEHOLDER)
-    resolver.chmod(0o777)
-
-
-def show_resolver(build: Path, *, content: bytes) -> None:
-    """Put the host's resolver where the placeholder stands; anything else is left as it is."""
-    resolver = build / "mnt" / "etc" / "resolv.conf"
-    if is_placeholder(resolver):
-        resolver.write_bytes(content)
-
-
-def hide_resolver(build: Path, *, content: bytes) -> None:
-    """Undo `show_resolver` where the file is still as it was shown."""
-    resolver = build / "mnt" / "etc" / "resolv.conf"
-    if is_regular(resolver) and resolver.read_bytes() == content:
-        resolver.write_bytes(RESOLVER_PLACEHOLDER)
-
-
-def is_placeholder(path: Path) -> bool:
-    """Tell whether `path` is the file that stands for the host's resolver in layers."""
-    return is_regular(path) and path.read_bytes() == RESOLVER_PLACEHOLDER
-
-
-def is_regular(path: Path) -> bool:
-    """Tell whether `path` is a regular file, and no link to one."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
 
 
 def settle_hooks(build: Path) -> object:
@@ -162,7 +120,7 @@ def clean_disk(build: Path, *, mount_points: Sequence[str]) -> object:
 def clean_up(build: Path) -> object:
     """Leave the tree as it is to ship: resolver back, /tmp empty, logs empty."""
     target = build / "mnt"
-    _put_resolver_back(target / "etc" / "resolv.conf")
+    resolver.put_back(build)
     scratch = target / "tmp"
     if scratch.is_dir():
         for entry in scratch.iterdir():
@@ -178,20 +136,6 @@ def clean_up(build: Path) -> object:
             if path.name.endswith(".log"):
                 path.unlink()
     return None
-
-
-def _put_resolver_back(resolver: Path) -> None:
-    """Undo `_put_resolver_aside`, unless a hook said what is to stay.
-
-    It says so by making resolv.conf a link, or immutable.
-    """
-    original = resolver.with_name("resolv.conf.ORIG")
-    if resolver.is_symlink() or (is_regular(resolver) and is_immutable(resolver)):
-        original.unlink(missing_ok=True)
-        return
-    resolver.unlink(missing_ok=True)
-    if original.is_symlink() or original.exists():
-        original.rename(resolver)
 
 
 def _remove(path: Path) -> None:

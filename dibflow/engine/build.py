@@ -26,6 +26,7 @@ from dibflow.engine.fingerprint import FingerprintAsker
 from dibflow.engine.freshness import Clock, Freshness, Token
 from dibflow.engine.hooktree import stage_tree, staged_tree, tree_digest
 from dibflow.engine.journal import Journal
+from dibflow.engine.surroundings import Surroundings
 from dibflow.outputs.files import OutputFile
 from dibflow.planning.blockconfig import read_layout
 from dibflow.planning.definition import ImageDefinition
@@ -205,7 +206,7 @@ class Build:
 
     def begin(self) -> None:
         """Pin the plan: from now on the build is unfinished, and asking again goes on with it."""
-        paths = self.executor.paths
+        paths = self.executor.surroundings.paths
         for folder in (paths.image_cache, paths.lock_files):
             Path(folder).mkdir(parents=True, exist_ok=True)
         known = self.record()
@@ -276,8 +277,7 @@ class Build:
         plan = self.planner.plan(settled=record.data)
         if plan == self.plan:
             return self
-        executor = dataclasses.replace(self.executor, plan=plan)
-        return dataclasses.replace(self, executor=executor, _settled=[])
+        return dataclasses.replace(self, executor=self.executor.with_plan(plan), _settled=[])
 
     def has(self, step: Step) -> bool:
         """Tell whether `step` belongs to this build's plan."""
@@ -396,16 +396,18 @@ def prepare(
         tokens=tokens,
         planner=planner,
         executor=Executor(
-            plan=planner.plan(),
-            definition=definition,
-            store=store,
+            surroundings=Surroundings(
+                plan=planner.plan(),
+                definition=definition,
+                store=store,
+                engine=engine,
+                paths=paths,
+                folder=str(request.folder),
+                layout=layout,
+                strict=request.strict_inputs,
+            ),
             sandbox=sandbox,
-            engine=engine,
-            paths=paths,
-            folder=str(request.folder),
             journal=journal,
-            layout=layout,
-            strict=request.strict_inputs,
         ),
         store=store,
     )

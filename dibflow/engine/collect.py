@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dibflow.engine.build import State
-from dibflow.engine.executor import tree_record
 from dibflow.engine.history import PastBuild, past_builds
+from dibflow.engine.surroundings import tree_record
 from dibflow.store import lease
 from dibflow.store.flatten import chain_ids
 from dibflow.store.garbage import Garbage, Use, choose

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dibflow.engine.executor import evaluation, shown_stack
+from dibflow.engine.surroundings import evaluation, shown_stack
 from dibflow.errors import StepError
 from dibflow.planning.element import Element
 from dibflow.planning.phases import Phase

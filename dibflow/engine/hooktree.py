@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dibflow.digest import digest_of
-from dibflow.engine.executor import tree_record
+from dibflow.engine.surroundings import tree_record
 from dibflow.planning.hooks import HookTree
 from dibflow.planning.variables import ARTIFACTS, TARGET, TREE
 from dibflow.store.store import LayerStore, RecordKind, store_errors

@@ -63,8 +63,8 @@ def make(build: Build, step: Step, *, on_wait: Callable[[str], None] = lambda _:
 def _make_disk(build: Build, step: Step) -> int:
     """Make the disk of an image whose hooks needed none."""
     executor, store = build.executor, build.store
-    before = executor.record_before(step)
-    plan = executor.disk_plan(step)
+    before = executor.surroundings.record_before(step)
+    plan = executor.surroundings.disks.made_by(step)
     with store.stage() as staging, store_errors("making the disk", store.root):
         image = staging.disk("raw")
         with_build_folder(
@@ -107,7 +107,7 @@ def _make_file(build: Build, step: Step) -> int:
 def _source(build: Build, step: Step) -> Source:
     """Give what an output is made from: the disk that hooks have worked on, or the tree."""
     executor = build.executor
-    last = executor.record_before(step)
+    last = executor.surroundings.record_before(step)
     assert last is not None  # noqa: S101 - an output always has a step before it
     if build.plan.has_act(MAKE_DISK):
         return DiskSource(executor, last)

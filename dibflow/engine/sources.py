@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dibflow.engine.executor import Executor, shown_stack
+from dibflow.engine.executor import Executor
+from dibflow.engine.surroundings import shown_stack
 from dibflow.linux import MountFlag
 from dibflow.outputs.source import DiskFile
 from dibflow.planning.variables import TARGET
@@ -53,7 +54,7 @@ class DiskSource:
 
     def disk(self) -> DiskFile:
         """Give the last layer, whose header names the one below it, and so on."""
-        last = self.executor.disk_layers(self.record.disks)[-1]
+        last = self.executor.surroundings.disks.layers(self.record.disks)[-1]
         return DiskFile(Path(last.path), last.format)
 
     def with_tree(self, work: Callable[[Path], object]) -> object:
@@ -77,10 +78,10 @@ def with_build_folder(
     `work` gets the build folder: the tree, and beside it what hooks have left. None stands for what
     there is before the first step.
     """
-    store = executor.store
+    around, store = executor.surroundings, executor.store
     with store.stage() as staging:
-        lowers = executor.lowers(record.stack if record else ())
-        shown = shown_stack(store.root, lowers, staging, executor.paths.build_folder)
+        lowers = around.lowers(record.stack if record else ())
+        shown = shown_stack(store.root, lowers, staging, around.paths.build_folder)
         on_disk = record is not None and record.disks
         return executor.sandbox.run(
             SandboxSpec(
@@ -88,7 +89,7 @@ def with_build_folder(
                 root=replace(shown, flags=MountFlag.RDONLY),
                 program=Act(work),
                 log=None,
-                disk=executor.finished_disk(record, staging) if record and on_disk else None,
-                build_folder=executor.paths.build_folder,
+                disk=around.disks.finished(record, staging) if record and on_disk else None,
+                build_folder=around.paths.build_folder,
             )
         ).data

@@ -364,13 +364,24 @@ def test_the_fingerprint_changes_when_a_branch_moves_and_then_only(
     assert fingerprint(building) != before
 
 
+def test_the_fingerprint_says_something_where_there_is_no_source(building: Building) -> None:
+    none_asked_for = fingerprint(building)
+    building.ask("x git /opt/x file:///nowhere\n")
+    none_wanted = building.run(
+        FINGERPRINT, **{**building.variables(), "NO_SOURCE_REPOSITORIES": "1"}
+    )
+
+    assert none_asked_for.strip() != ""
+    assert none_wanted.stdout == none_asked_for
+
+
 def test_the_fingerprint_changes_with_a_file(building: Building, tarball: Path) -> None:
     building.ask(f"x file /opt/x file://{tarball}\n")
     before = fingerprint(building)
 
     tarball.write_bytes(b"another")
 
-    assert before.startswith("x\tfile\t/opt/x\t")
+    assert "\nx\tfile\t/opt/x\t" in before
     assert fingerprint(building) != before
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from dibflow.engine.acts import RESOLVER_PLACEHOLDER
 from dibflow.engine.journal import Happening, Journal, Line
+from dibflow.engine.resolver import PLACEHOLDER
 
 pytestmark = [
     pytest.mark.slow,
@@ -164,7 +164,7 @@ def test_the_image_has_its_own_resolver_again(built: Built) -> None:
         file = archive.extractfile(member) if member is not None and member.isreg() else None
         content = file.read() if file is not None else b""
 
-    assert RESOLVER_PLACEHOLDER not in content
+    assert PLACEHOLDER not in content
 
 
 def test_the_tar_has_none_of_the_hosts_devices(built: Built) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dibflow.engine.acts import RESOLVER_PLACEHOLDER
 from dibflow.engine.journal import Happening
+from dibflow.engine.resolver import PLACEHOLDER
 from tests.system.harness import Workshop
 
 pytestmark = pytest.mark.needs("root-namespaces", "overlay", "mknod")
@@ -115,7 +115,7 @@ def test_the_hosts_resolver_is_shown_and_in_no_layer(asked: Workshop) -> None:
 
     assert asked.text("etc/inside-resolver") == host
     kept = list(asked.store.glob("layers/*/diff/mnt/etc/resolv.conf"))
-    assert {path.read_bytes() for path in kept if path.is_file()} == {RESOLVER_PLACEHOLDER}
+    assert {path.read_bytes() for path in kept if path.is_file()} == {PLACEHOLDER}
     assert "./etc/resolv.conf" not in asked.tree()
 
 
