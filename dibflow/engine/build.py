@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,9 +149,27 @@ def read_sources(
         skip_base=definition.skip_base,
         ramdisk_element=definition.ramdisk_element,
     )
-    elements = expand(names, shelf.offered)
+    elements = without_shipped(expand(names, shelf.offered), shipped=resources.elements_directory())
     tree = merge_elements(elements, scan=shelf.scan)
     return Sources(elements=elements, tree=tree, digest=tree_digest(tree, shelf.texts.digest))
+
+
+def without_shipped(elements: Sequence[Element], *, shipped: Path) -> tuple[Element, ...]:
+    """Forget the `shipped` elements that others hide, if the image uses none of them.
+
+    Programs of upstream's elements walk ``ELEMENTS_PATH`` and read every folder that bears an
+    element's name, hidden ones too. Over a full set of elements, such as upstream's own, ours
+    would add their packages.
+    """
+    if any(element.path.parent == shipped for element in elements):
+        return tuple(elements)
+    return tuple(
+        dataclasses.replace(
+            element,
+            overrides=tuple(folder for folder in element.overrides if folder.parent != shipped),
+        )
+        for element in elements
+    )
 
 
 class State:
@@ -339,7 +357,7 @@ def prepare(
     if shelf is None:
         shelf = Shelf.of(environment)
     sources = read_sources(definition, environment, shelf=shelf)
-    paths = host_paths(definition, environment, store=store.root)
+    paths = host_paths(definition, sources.elements, environment, store=store.root)
     layout = read_layout(definition, sources.elements, environment, folder=request.folder)
     engine = engine_variables(definition, sources.elements, environment, paths, layout=layout)
     if definition.ramdisk or any(element.name == NO_FINAL_IMAGE for element in sources.elements):
@@ -437,18 +455,24 @@ def asked_before(
 
 
 def host_paths(
-    definition: ResolvedDefinition, environment: Mapping[str, str], *, store: Path
+    definition: ResolvedDefinition,
+    elements: Sequence[Element],
+    environment: Mapping[str, str],
+    *,
+    store: Path,
 ) -> HostPaths:
-    """Say where this machine keeps what hooks ask for."""
-    shipped = str(resources.elements_directory())
-    user_path = environment.get("ELEMENTS_PATH", "")
+    """Say where this machine keeps what hooks ask for; `elements` are those of `read_sources`."""
+    shipped = resources.elements_directory()
+    folders = [folder for folder in environment.get("ELEMENTS_PATH", "").split(":") if folder]
+    if any(element.path.parent == shipped for element in elements):
+        folders.append(str(shipped))
     return HostPaths(
         build_folder=BUILD_FOLDER,
         library=str(resources.library_directory()),
         python=environment.get("DIB_PYTHON_EXEC") or sys.executable,
         image_cache=definition.image_cache or str(store / "cache"),
         lock_files=environment.get("DIB_LOCKFILES") or str(store / "cache" / "lockfiles"),
-        elements_path=f"{user_path}:{shipped}" if user_path else shipped,
+        elements_path=":".join(folders),
         tools=str(resources.tools_directory()),
     )
 
