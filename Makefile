@@ -19,9 +19,9 @@ endif
 help: ## list these commands
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-image: setup-image ## build a Debian image, out/demo.qcow2; run again it goes on where it was stopped
+image: setup-image ## build a bootable Debian image, out/demo.qcow2; run again it goes on where it was stopped
 	@mkdir -p out
-	$(VENV)/bin/dibflow build debian-minimal -o out/demo -t qcow2
+	$(VENV)/bin/dibflow build vm debian-minimal -o out/demo -t qcow2
 
 test: setup-test ## run all the tests, those that take long or need the kernel too
 	$(PYTHON_IN_VENV) -m pytest --slow $(PYTEST_ARGS)

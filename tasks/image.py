@@ -19,7 +19,7 @@ from dibflow.store.location import store_location
 from dibflow.tasks.interrupts import stop_cleanly
 from dibflow.tasks.opening import plan_build
 from dibflow.tasks.settings import store_setting, under_luigi_command
-from dibflow.tasks.steps import BuildTask, failure_text, hooks_tree_task, phase_tasks, step_task
+from dibflow.tasks.steps import BuildTask, hooks_tree_task, noted_failure, phase_tasks, step_task
 
 
 class BuildImage(luigi.Task):
@@ -165,8 +165,8 @@ class BuildImage(luigi.Task):
             tell(f"built {types} of {build.stem()}")
 
     def on_failure(self, exception: BaseException) -> str:
-        """Give what the scheduler shows of a failure."""
-        return failure_text(self, exception)
+        """Note a failure and give what the scheduler shows of it."""
+        return noted_failure(self, self.build, exception, title="finishing the build")
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from dibflow.tasks.opening import open_build
 from dibflow.wording import human_bytes, human_seconds
 
 _luigi_process = os.getpid()
+
+_FAULT = 1
+"""The exit status for what is no mistake of a person: Python's own for an exception."""
 
 
 class RecordTarget(luigi.Target):
@@ -87,8 +91,8 @@ class BuildTask(luigi.Task):
             count(percentage)
 
     def on_failure(self, exception: BaseException) -> str:
-        """Give what the scheduler shows of a failure: for a person's mistake no traceback."""
-        return failure_text(self, exception)
+        """Note a failure and give what the scheduler shows of it."""
+        return noted_failure(self, self.build, exception, title=self.task_family)
 
 
 class StepTask(BuildTask):
@@ -141,13 +145,13 @@ class StepTask(BuildTask):
         if track is not None:
             track(f"file://{log}")
         self.tell(f"{place}: running", 100 * (step.number - 1) // total)
-        try:
-            with interruptible():
-                gave = self.carry_out()
-        except DibflowError as error:
-            build.journal.note(step, Happening.FAILED, text=str(error), status=error.exit_status)
-            raise
+        with interruptible():
+            gave = self.carry_out()
         self.tell(f"{place}: {gave}", 100 * step.number // total)
+
+    def on_failure(self, exception: BaseException) -> str:
+        """Note a failure of the step and give what the scheduler shows of it."""
+        return noted_failure(self, self.build, exception, title=self.name, step=self.step)
 
     def carry_out(self) -> str:
         """Run the step and say in a few words what it gave."""
@@ -286,11 +290,27 @@ def describe(record: StepRecord) -> str:
     return f"{how}, {human_seconds(record.seconds)}, {human_bytes(record.size_bytes)}"
 
 
-def failure_text(task: luigi.Task, exception: BaseException) -> str:
-    """Give what the scheduler shows of a failure: for a person's mistake no traceback."""
+def noted_failure(
+    task: luigi.Task,
+    build: Build,
+    exception: BaseException,
+    *,
+    title: str,
+    step: Step | None = None,
+) -> str:
+    """Put a failure into the build's journal and give what the scheduler shows of it.
+
+    For a person's mistake there is no traceback; a fault of dibflow keeps its own.
+    """
     if isinstance(exception, DibflowError):
-        return str(exception)
-    return str(luigi.Task.on_failure(task, exception))
+        text, status = str(exception), exception.exit_status
+        shown = text
+    else:
+        trace = "".join(traceback.format_exception(exception))
+        text, status = f"{title}: a fault in dibflow, please report it\n{trace}", _FAULT
+        shown = str(luigi.Task.on_failure(task, exception))
+    build.journal.fail(title, text=text, status=status, step=step)
+    return shown
 
 
 def die_with_luigi() -> None:

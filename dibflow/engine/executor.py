@@ -232,8 +232,8 @@ class Executor:
                 raise self._failed(step, outcome.status, log)
             if _sees_resolver(step) and spec.disk is None:
                 _take_resolver_out(staging.diff, lowers)
-            layer = self.store.commit(staging, over=lowers)
             disks = self._commit_disk(step, before, staging)
+            layer = self.store.commit(staging, over=lowers)
         record = StepRecord(
             key=step.key,
             content_key=content_key,

@@ -37,7 +37,7 @@ class Line:
 
     `size_bytes` is what the step's layer or output holds, `seconds` what it took. `text` is the
     path of the log where a step starts, and the whole error where it fails; `status` is then the
-    exit status that the error stands for. BEGIN and END have no step.
+    exit status that the error stands for. BEGIN, END and what fails beside the steps have no key.
     """
 
     time: float
@@ -65,6 +65,12 @@ class Journal:
         """Say how the run ended."""
         self._append(Line(time.time(), Happening.END, text=text))
 
+    def fail(self, title: str, *, text: str, status: int, step: Step | None = None) -> None:
+        """Append that something failed: `step`, or what `title` names beside the steps."""
+        key, element = (step.key, step.element) if step else ("", "")
+        line = Line(time.time(), Happening.FAILED, key, title, element, text=text, status=status)
+        self._append(line)
+
     def note(
         self,
         step: Step,
@@ -73,7 +79,6 @@ class Journal:
         seconds: float = 0.0,
         size_bytes: int = 0,
         text: str = "",
-        status: int = 0,
     ) -> None:
         """Append what happened to `step`."""
         self._append(
@@ -86,7 +91,6 @@ class Journal:
                 round(seconds, 3),
                 size_bytes,
                 text,
-                status,
             )
         )
 

@@ -110,21 +110,28 @@ def attached(disk: Disk) -> Iterator[Attached]:
 def mounted(disk: Disk, devices: Mapping[str, str]) -> Iterator[None]:
     """Mount the filesystems of an attached disk for the body, parents first.
 
-    Raises StepError where one cannot be mounted, or is still in use at the end.
+    Raises HostError for a filesystem that the kernel does not know, StepError where one cannot be
+    mounted, or is still in use at the end.
     """
     with contextlib.ExitStack() as undo:
         for mount in disk.mounts:
             device = devices[mount.device]
             Path(mount.target).mkdir(parents=True, exist_ok=True)
-            if mount.fstype == "vfat" and not _has_driver("vfat"):
+            if _mount(mount, device, read_only=disk.read_only):
+                undo.callback(_unmount, mount.target)
+            elif mount.fstype == "vfat":
                 undo.enter_context(fatfolder.shown(device, mount.target, read_only=disk.read_only))
             else:
-                _mount(mount, device, read_only=disk.read_only)
-                undo.callback(_unmount, mount.target)
+                raise HostError(
+                    f'mounting {mount.fstype} "{device}" on "{mount.target}": this kernel has no '
+                    f"{mount.fstype}",
+                    hint=f"modprobe {mount.fstype}, or choose another filesystem",
+                )
         yield
 
 
-def _mount(mount: DiskMount, device: str, *, read_only: bool) -> None:
+def _mount(mount: DiskMount, device: str, *, read_only: bool) -> bool:
+    """Mount a filesystem; tell whether the kernel knows its type. Source: mount(2), ENODEV."""
     flags = MountFlag.RDONLY if read_only else MountFlag.NONE
     if mount.fstype == "btrfs":
         linux.btrfs_forget()
@@ -132,15 +139,12 @@ def _mount(mount: DiskMount, device: str, *, read_only: bool) -> None:
         linux.mount(device, mount.target, mount.fstype, flags, _OPTIONS.get(mount.fstype, ""))
     except OSError as error:
         if error.errno == errno.ENODEV:
-            raise HostError(
-                f'mounting {mount.fstype} "{device}" on "{mount.target}": this kernel has no '
-                f"{mount.fstype}",
-                hint=f"modprobe {mount.fstype}, or choose another filesystem",
-            ) from error
+            return False
         raise StepError(
             f'mounting {mount.fstype} "{device}" on "{mount.target}": {error.strerror}',
             hint="`dmesg | tail` tells what the kernel found",
         ) from error
+    return True
 
 
 def _unmount(target: str) -> None:
@@ -155,14 +159,6 @@ def _unmount(target: str) -> None:
                 continue
             raise StepError(f'unmounting "{target}": {error.strerror}') from error
         return
-
-
-def _has_driver(fstype: str) -> bool:
-    """Tell whether the kernel can mount a filesystem; asking loads its module if there is one."""
-    with contextlib.suppress(OSError):
-        linux.mount("none", "/proc/self/nowhere", fstype, MountFlag.NONE)
-    names = Path("/proc/filesystems").read_text(encoding="ascii").split()
-    return fstype in names
 
 
 def _detach(device: int, *, read_only: bool) -> None:

@@ -113,7 +113,10 @@ class LayerStore(Protocol):
         """Open a layer; what is not committed when the context ends is removed."""
 
     def commit(self, staging: Staging, *, over: Sequence[Path]) -> Layer:
-        """Make a staged layer durable and visible. `over` are the lowers it ran on, top first."""
+        """Make a staged layer durable and visible. `over` are the lowers it ran on, top first.
+
+        Nothing else that was staged is kept: its disk is committed before.
+        """
 
     def commit_disk(self, file: Path) -> str:
         """Make a file of ``Staging.disk`` durable and visible, and give its id."""
@@ -251,7 +254,8 @@ class DirectoryStore:
     def commit(self, staging: Staging, *, over: Sequence[Path]) -> Layer:
         """Make a staged layer durable and visible: see the module's picture.
 
-        The order matters: content, one syncfs, the layer's record, the rename, the folder.
+        The order matters: content, one syncfs, the layer's record, the rename, the folder. What a
+        step had beside ``diff`` is gone then, so a disk is committed first.
         """
         with store_errors("committing a layer", self.root):
             prune_unchanged_folders(staging.diff, over)
@@ -260,7 +264,9 @@ class DirectoryStore:
                 return Layer("", 0)
             final = self.root / "layers" / content.id
             if not final.exists():
-                _remove_tree(staging.work)
+                for entry in staging.folder.iterdir():
+                    if entry != staging.diff:
+                        _remove(entry)
                 staging.diff.chmod(0o755)
                 sync_filesystem(staging.folder)
                 write_record(

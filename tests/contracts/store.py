@@ -53,6 +53,16 @@ class LayerStoreContract:
 
         assert not folders[0].exists()
 
+    def test_a_layer_and_a_disk_of_one_step_are_both_kept(self, store: LayerStore) -> None:
+        with store.stage() as staging:
+            (staging.diff / "motd").write_text("hello")
+            staging.disk("qcow2").write_bytes(b"disk")
+            disk = store.commit_disk(staging.disk("qcow2"))
+            layer = store.commit(staging, over=()).id
+
+        assert store.disk_path(disk).read_bytes() == b"disk"
+        assert store.has_layer(layer)
+
     def test_the_same_content_is_one_layer(self, store: LayerStore) -> None:
         assert self.commit(store, "motd") == self.commit(store, "motd")
 

@@ -82,6 +82,18 @@ def test_the_root_of_a_layer_is_open_to_all_whatever_the_umask(root: Path) -> No
     assert mode == 0o755
 
 
+def test_a_layer_is_its_tree_and_its_record(root: Path) -> None:
+    store = DirectoryStore(root)
+
+    with store.stage() as staging:
+        (staging.diff / "motd").write_text("hello")
+        (staging.folder / "disk").touch()
+        (staging.folder / "cache-0" / "upper").mkdir(parents=True)
+        layer = store.commit(staging, over=()).id
+
+    assert {path.name for path in (root / "layers" / layer).iterdir()} == {"diff", "layer.json"}
+
+
 def test_a_damaged_record_counts_as_absent(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = DirectoryStore(root)
     store.write_step(record("k"))
