@@ -23,8 +23,8 @@ def add_parser(subparsers: Subparsers) -> None:
         "verify",
         help="check the layers and records of the store",
         description="Read every layer and compare it with its name, which is a digest of what it "
-        "holds; check that records lead to layers. Nothing is changed. The exit status is 5 if "
-        "something is damaged.",
+        "holds; check the layers of disks with qemu-img, and that records lead to all of them. "
+        "Nothing is changed. The exit status is 5 if something is damaged.",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_store_option(parser)
@@ -44,7 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
 def as_text(done: Verified, *, root: str) -> str:
     """Give the result for a person."""
     lines = [f"{root}/{one.path}: {one.problem}" for one in done.damages]
-    lines.append(f"{done.layers} layers, {done.records} records, {len(done.damages)} damaged")
+    lines.append(
+        f"{done.layers} layers, {done.disks} disk layers, {done.records} records, "
+        f"{len(done.damages)} damaged"
+    )
     if done.damages:
         lines.append("remove what is named: the next build makes it again")
     return "\n".join(lines)

@@ -33,7 +33,7 @@ from dibflow.planning.blockconfig import read_layout
 from dibflow.planning.definition import ImageDefinition
 from dibflow.planning.element import Element, ElementPath, search_path
 from dibflow.planning.expansion import NO_FINAL_IMAGE, command_line_elements, expand
-from dibflow.planning.formats import FORMATS, check_programs
+from dibflow.planning.formats import FORMATS, needs_disk
 from dibflow.planning.hooks import (
     ElementFiles,
     HookTree,
@@ -47,6 +47,7 @@ from dibflow.planning.ordering import hook_name_pattern
 from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Plan, Step
 from dibflow.planning.planner import SETTLE_HOOKS, Planner
+from dibflow.planning.programs import check_programs, disk_programs
 from dibflow.planning.resolve import ResolvedDefinition, resolve
 from dibflow.planning.treeinputs import FileTexts, TreeInputs
 from dibflow.planning.variables import HostPaths, engine_variables
@@ -350,7 +351,8 @@ def prepare(
     `shelf` must offer the elements of the request's own ``ELEMENTS_PATH``; without one they are
     read anew. With `look_only` nothing is written or run: elements that would be asked for a
     fingerprint count as unchanged since they were last asked. Raises every error of planning; of
-    the machine only what the fingerprints need, and HostError for a program that an output needs.
+    the machine only what the fingerprints need, and HostError for a program that disk or outputs
+    need.
     """
     definition = resolve(request.definition, request.environment)
     environment = {**request.environment, **definition.variables}
@@ -363,8 +365,6 @@ def prepare(
     if definition.ramdisk or any(element.name == NO_FINAL_IMAGE for element in sources.elements):
         definition = definition.without_outputs()
     known = store.read(RecordKind.BUILD, request.identity) or {}
-    if not look_only and known.get("state") != State.FINISHED:
-        check_programs(definition.types, is_there=lambda name: shutil.which(name) is not None)
     if known.get("state") == State.UNFINISHED and not request.refresh:
         tokens = dict(known["tokens"])
     else:
@@ -406,6 +406,14 @@ def prepare(
         layout=layout,
         warnings=warnings_of(sources, names=hook_name_pattern(engine)),
     )
+    if not look_only and known.get("state") != State.FINISHED:
+        check_programs(
+            definition.types,
+            disk_programs(layout, layered=planner.on_disk)
+            if planner.on_disk or needs_disk(definition.types)
+            else (),
+            is_there=lambda name: shutil.which(name) is not None,
+        )
     journal = Journal(store.root / "builds" / f"{request.identity}.journal")
     build = Build(
         id=request.identity,

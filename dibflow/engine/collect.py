@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from dibflow.engine.build import State
 from dibflow.engine.history import PastBuild, past_builds
@@ -23,7 +24,7 @@ from dibflow.store.inventory import (
     needed_layers,
     step_records,
 )
-from dibflow.store.records import read_record
+from dibflow.store.records import StepRecord, read_record
 from dibflow.store.store import DirectoryStore, store_errors
 
 _LAYER = "layers/"
@@ -76,10 +77,8 @@ def _steps(store: DirectoryStore) -> Iterator[Use]:
         if record is None:
             continue
         name = f"steps/{path.name}"
-        needs = {f"{_LAYER}{layer}" for layer in needed_layers(record)}
-        needs |= {f"{_DISK}{file}" for file in disk_files(record)}
         time = used.get(name, path.stat().st_mtime)
-        yield Use(name, frozenset(needs), time, pinned=name in pinned)
+        yield Use(name, _needs(record), time, pinned=name in pinned)
 
 
 def _trees(store: DirectoryStore) -> Iterator[Use]:
@@ -90,16 +89,21 @@ def _trees(store: DirectoryStore) -> Iterator[Use]:
         if value is None or "stack" in value:
             continue
         name = f"content/{path.name}"
-        needs = frozenset(f"{_LAYER}{layer}" for layer in needed_layers(value))
         time = used.get(name, path.stat().st_mtime)
-        yield Use(name, needs, time, pinned=name in pinned)
+        yield Use(name, _needs(value), time, pinned=name in pinned)
+
+
+def _needs(value: StepRecord | dict[str, Any]) -> frozenset[str]:
+    """Name the layers and disks that a record needs."""
+    layers = {f"{_LAYER}{layer}" for layer in needed_layers(value)}
+    return frozenset(layers | {f"{_DISK}{file}" for file in disk_files(value)})
 
 
 def _drop_contents(root: Path, gone: frozenset[str]) -> None:
-    """Remove what is known of contents that needs a layer which goes."""
+    """Remove what is known of contents that needs a layer or a disk which goes."""
     for path in (root / "content").glob("*.json"):
         value = read_record(path)
-        if value is None or any(f"{_LAYER}{layer}" in gone for layer in needed_layers(value)):
+        if value is None or not gone.isdisjoint(_needs(value)):
             path.unlink(missing_ok=True)
 
 

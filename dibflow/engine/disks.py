@@ -14,6 +14,7 @@ from pathlib import Path
 from dibflow.blockdevice.geometry import Geometry, Usage, lay_out
 from dibflow.blockdevice.graph import DeviceGraph
 from dibflow.commands import run
+from dibflow.digest import digest_of
 from dibflow.engine import makedisk
 from dibflow.engine.makedisk import DiskPlan
 from dibflow.errors import StepError
@@ -53,12 +54,22 @@ class Disks:
         return lay_out(self.layout, usage=usage, wish=disk_wish(self.definition))
 
     def made_by(self, step: Step) -> DiskPlan:
-        """Give the plan of the disk that `step` makes."""
+        """Give the plan of the disk that `step` makes.
+
+        What is on the disk makes its identity: a tree that is built again, with no other content,
+        gets a disk with the same UUIDs, wherever and whenever that is. Raises StepError if the
+        steps before it are not in the store.
+        """
+        earlier = self.plan.before(step)
+        before = self.store.finished(earlier.key) if earlier else None
+        if before is None:
+            raise StepError("naming what is on the disk: the tree is not in the store")
+        content = {"stack": before.stack, "disk": dict(step.parameters)}
         return DiskPlan(
             layout=self.layout,
             geometry=self.geometry(),
             journal_bytes=disk_wish(self.definition).journal_bytes,
-            identity=step.key,
+            identity=digest_of(content),
         )
 
     def over(self, step: Step, before: StepRecord | None, staging: Staging) -> Disk | None:

@@ -174,11 +174,37 @@ def _make_filesystem(plan: DiskPlan, filesystem: Mkfs, device: str) -> None:
     _mkfs(filesystem, command)
 
 
-def _mkfs(filesystem: Mkfs, command: Sequence[str]) -> None:
+def _set_change_time(filesystem: str, folders: Sequence[str], *, time: int) -> None:
+    """Have covered folders changed at `time`, and not when they were covered.
+
+    Nothing sets that time of a file but the clock. Source: debugfs(8), ``set_inode_field``.
+    """
+    if not folders:
+        return
+    fields = [
+        f'set_inode_field "/{folder}" {field}'
+        for folder in folders
+        for field in (f"ctime @{time}", "ctime_extra 0")
+    ]
+    run(
+        ["debugfs", "-w", "-f", "-", filesystem],
+        doing="setting the times of mount points",
+        package="e2fsprogs",
+        given="\n".join(fields),
+    )
+
+
+def _mkfs(filesystem: Mkfs, command: Sequence[str], *, time: int | None = None) -> None:
+    """Run a command that makes a filesystem; one of ext takes `time` for the time it is made at.
+
+    Source: mke2fs(8), "SOURCE_DATE_EPOCH"; older ones know the other name alone.
+    """
+    times = {"E2FSPROGS_FAKE_TIME": str(time), "SOURCE_DATE_EPOCH": str(time)}
     run(
         command,
         doing=f'making the {filesystem.fstype} filesystem "{filesystem.name}"',
         package=TOOLS[filesystem.fstype][1],
+        environment=None if time is None else {**os.environ, **times},
     )
 
 
@@ -194,6 +220,8 @@ def fill(build: Path, *, plan: DiskPlan, image: Path, scratch: Path) -> object:
     `scratch` is an existing folder. Raises StepError for a filesystem that is too small, naming it.
     """
     layout = plan.layout
+    # The tree says when it was finished, so that the same tree gives the same bytes.
+    time = int((build / "mnt" / "etc" / "fstab").stat().st_mtime)
     copied = []
     for mount in layout.mounts:
         filesystem = layout.filesystem_of(mount)
@@ -212,7 +240,12 @@ def fill(build: Path, *, plan: DiskPlan, image: Path, scratch: Path) -> object:
                 hash_seed=hash_seed(filesystem, identity=plan.identity),
                 journal_bytes=plan.journal_bytes,
             )
-            _mkfs(filesystem, command)
+            _mkfs(filesystem, command, time=time)
+            _set_change_time(
+                f"{image}?offset={volume.start_bytes}",
+                _directly_below(mount, layout.mounts),
+                time=time,
+            )
     for mount in copied:
         with _alone(build / "mnt", mount, layout.mounts, scratch) as tree:
             if any(tree.iterdir()):
@@ -280,16 +313,20 @@ def _alone(root: Path, mount: Mount, mounts: Sequence[Mount], scratch: Path) -> 
     with contextlib.ExitStack() as undo:
         linux.mount(str(root / inner), str(tree), "", MountFlag.BIND)
         undo.callback(linux.unmount, str(tree), detach=True)
-        for other in mounts:
-            below = _below(other.mount_point, mount.mount_point)
-            if below and not any(
-                _below(other.mount_point, between.mount_point)
-                and _below(between.mount_point, mount.mount_point)
-                for between in mounts
-            ):
-                _cover(tree / below)
-                undo.callback(linux.unmount, str(tree / below), detach=True)
+        for below in _directly_below(mount, mounts):
+            _cover(tree / below)
+            undo.callback(linux.unmount, str(tree / below), detach=True)
         yield tree
+
+
+def _directly_below(mount: Mount, mounts: Sequence[Mount]) -> list[str]:
+    """Give the mount points in the filesystem of `mount` itself, relative to its root."""
+    inner = [_below(other.mount_point, mount.mount_point) for other in mounts]
+    return [
+        path
+        for path in inner
+        if path and not any(between and _below(path, between) for between in inner)
+    ]
 
 
 def _below(mount_point: str, folder: str) -> str:

@@ -27,6 +27,7 @@ _TAR = (
     "--numeric-owner",
     "--xattrs",
     "--xattrs-include=*",
+    "--xattrs-exclude=trusted.SGI_ACL_*",  # xfs's second name for an ACL
     "--acls",
     "--sparse",
     "--sort=name",

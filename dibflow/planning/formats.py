@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from dibflow.errors import HostError, UsageError
+from dibflow.errors import UsageError
 
 CHECKSUMS = ("md5", "sha256")
 """The checksums that can be written beside an output, in the order they are named."""
@@ -152,21 +152,3 @@ def check_epoch(text: str) -> str:
             hint="for example: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
         )
     return text
-
-
-def check_programs(types: Iterable[str], *, is_there: Callable[[str], bool]) -> None:
-    """Raise HostError if the machine lacks a program that one of `types` is written with."""
-    lacking: dict[Program, list[str]] = {}
-    for name in types:
-        for program in FORMATS[name].programs:
-            if not is_there(program.name):
-                lacking.setdefault(program, []).append(name)
-    if lacking:
-        said = "; ".join(
-            f'"{program.name}", for {", ".join(names)}' for program, names in lacking.items()
-        )
-        packages = " ".join(sorted({program.package for program in lacking}))
-        raise HostError(
-            f"looking for the programs that write the outputs: not installed are {said}",
-            hint=f"apt-get install {packages}, or leave the type out",
-        )

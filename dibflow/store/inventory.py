@@ -32,9 +32,11 @@ def needed_layers(value: StepRecord | dict[str, Any]) -> tuple[str, ...]:
     return (*value.get("stack", ()), *([value["layer"]] if value.get("layer") else ()))
 
 
-def disk_files(record: StepRecord) -> tuple[str, ...]:
-    """Name the files in ``disks/`` that belong to a step's record."""
-    return (f"{record.key}.raw",)
+def disk_files(value: StepRecord | dict[str, Any]) -> tuple[str, ...]:
+    """Name the files in ``disks/`` that a record of a step, or of a hooks tree, needs."""
+    if isinstance(value, StepRecord):
+        return value.disks
+    return tuple(value.get("disks", ()))
 
 
 def layer_sizes(root: Path) -> dict[str, int]:

@@ -21,8 +21,11 @@ _ESCAPED = ("trusted.overlay.overlay.", "user.overlay.overlay.")
 _UNREADABLE = frozenset({"redirect", "metacopy"})
 """Marks that make a name stand for another path: a tree with them says nothing by itself."""
 
-_OF_THE_HOST = frozenset({"security.evm"})
-"""Signs inode numbers with a key of the host, so it says nothing about the image.
+_OF_THE_HOST = frozenset({"security.evm", "trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT"})
+"""Names that say nothing about the image.
+
+The first signs inode numbers with a key of the host, the others are what xfs calls an ACL beside
+its common name.
 
 ``security.selinux`` stays: to label an image is to change it, and a layer that does nothing else
 must not pass for the unlabelled one. The price is paid on hosts that run SELinux, where the same

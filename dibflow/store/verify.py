@@ -1,15 +1,21 @@
-"""Check a store: layers hold what their names say, and records lead to layers that are there."""
+"""Check a store: layers hold what their names say, and records lead to what is there.
+
+A disk has no digest: of its layers qemu-img tells whether each is sound, and which it lies on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from dibflow.errors import StoreError
+from dibflow.commands import run
+from dibflow.errors import StepError, StoreError
 from dibflow.store.content import content_of
-from dibflow.store.inventory import needed_layers, read_step, step_records
-from dibflow.store.records import read_record
+from dibflow.store.inventory import disk_files, needed_layers, read_step, step_records
+from dibflow.store.records import StepRecord, read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,7 @@ class Verified:
     """How much was looked at, and what is damaged."""
 
     layers: int
+    disks: int
     records: int
     damages: tuple[Damage, ...]
 
@@ -43,15 +50,66 @@ def verify(root: Path, *, on_layer: Callable[[int, int], None] = lambda _, __: N
         if problem:
             damages.append(Damage(f"layers/{layer}", problem))
         on_layer(number, len(layers))
-    there = {path.name for path in (root / "layers").iterdir()}
-    for path, needed, problem in records:
-        missing = sorted(set(needed) - there)
-        if problem and (root / path).exists():
-            damages.append(Damage(path, problem))
-        elif missing and (root / path).exists():
-            named = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
-            damages.append(Damage(path, f"needs layers that are not there: {named}"))
-    return Verified(len(layers), len(records), tuple(damages))
+    disks = sorted(path.name for path in (root / "disks").iterdir())
+    damages += _disk_damages(root, disks, _predecessors(one.disks for one in records))
+    layers_there = {path.name for path in (root / "layers").iterdir()}
+    disks_there = {path.name for path in (root / "disks").iterdir()}
+    for one in records:
+        if not (root / one.path).exists():
+            continue
+        if one.problem:
+            damages.append(Damage(one.path, one.problem))
+            continue
+        for what, missing in (
+            ("layers", set(one.layers) - layers_there),
+            ("disks", set(one.disks) - disks_there),
+        ):
+            if missing:
+                damages.append(Damage(one.path, _not_there(what, sorted(missing))))
+    return Verified(len(layers), len(disks), len(records), tuple(damages))
+
+
+def _not_there(what: str, names: list[str]) -> str:
+    named = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return f"needs {what} that are not there: {named}"
+
+
+def _predecessors(chains: Iterable[tuple[str, ...]]) -> dict[str, str]:
+    """Tell for each file of a disk which one lies below it; the base has none."""
+    return {
+        disk: below for chain in chains for below, disk in zip(("", *chain), chain, strict=False)
+    }
+
+
+def _disk_damages(root: Path, disks: list[str], below: Mapping[str, str]) -> Iterator[Damage]:
+    for disk in disks:
+        path = root / "disks" / disk
+        if disk not in below or path.suffix == ".raw":
+            continue  # garbage, or bytes without any form
+        problem = _disk_problem(path, below[disk])
+        if problem and path.exists():
+            yield Damage(f"disks/{disk}", problem)
+
+
+def _disk_problem(path: Path, below: str) -> str:
+    """Tell what is wrong with a layer of a disk; an empty string if nothing is."""
+    doing, package = f'checking "{path}"', "qemu-utils"
+    known = ["-f", "qcow2", "--force-share", "--output=json", str(path)]
+    command = ["qemu-img", "info", *known]
+    try:
+        lies_on = json.loads(run(command, doing=doing, package=package)).get("backing-filename", "")
+        if lies_on != below:
+            return f'lies on "{lies_on}" instead of "{below}"'
+        if not (path.parent / below).exists():
+            return ""  # that is what its records are told
+        run(
+            ["qemu-img", "check", *known],
+            doing=doing,
+            package=package,
+        )
+    except StepError as error:
+        return f"is damaged: {error.message}"
+    return ""
 
 
 def _layer_problem(folder: Path) -> str:
@@ -70,27 +128,40 @@ def _layer_problem(folder: Path) -> str:
     return ""
 
 
-def _records(root: Path) -> Iterator[tuple[str, tuple[str, ...], str]]:
-    """Give each record's path, the layers it needs, and what is wrong with it."""
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A record's path, what it needs, and what is wrong with it; an empty string if nothing is."""
+
+    path: str
+    layers: tuple[str, ...] = ()
+    disks: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def _record(path: str, value: StepRecord | dict[str, Any], problem: str = "") -> _Record:
+    return _Record(path, needed_layers(value), disk_files(value), problem)
+
+
+def _records(root: Path) -> Iterator[_Record]:
     for path, record in step_records(root):
         name = f"steps/{path.name}"
         if record is None:
-            yield name, (), "is no record of a step"
+            yield _Record(name, problem="is no record of a step")
         elif record.key != path.stem:
-            yield name, (), f"is the record of another step: {record.key}"
+            yield _Record(name, problem=f"is the record of another step: {record.key}")
         else:
-            yield name, needed_layers(record), ""
+            yield _record(name, record)
     for path in sorted((root / "content").glob("*.json")):
         name = f"content/{path.name}"
         value = read_record(path)
         if value is None:
-            yield name, (), "is no record"
+            yield _Record(name, problem="is no record")
         elif "stack" not in value:  # a hooks tree
-            yield name, needed_layers(value), ""
+            yield _record(name, value)
         else:
             step = read_step(path)
             sound = step is not None and step.content_key == path.stem
-            yield name, needed_layers(value), "" if sound else "is the record of another step"
+            yield _record(name, value, "" if sound else "is the record of another step")
     for path in sorted((root / "builds").glob("*.json")):
         if read_record(path) is None:
-            yield f"builds/{path.name}", (), "is no record of a build"
+            yield _Record(f"builds/{path.name}", problem="is no record of a build")

@@ -39,12 +39,18 @@ class Shop:
         self.store.write(RecordKind.BUILD, name, record)
         os.utime(self.store.root / f"builds/{name}.json", (time, time))
         layer = self.layer(name)
+        disk = f"{name}.raw"
+        (self.store.root / "disks" / disk).write_bytes(b"x" * 4096)
         self.store.write_step(
             StepRecord(
-                key=step.key, content_key=f"c{name}", title=step.title, layer=layer, stack=(layer,)
+                key=step.key,
+                content_key=f"c{name}",
+                title=step.title,
+                layer=layer,
+                stack=(layer,),
+                disks=(disk,),
             )
         )
-        (self.store.root / "disks" / f"{step.key}.raw").write_bytes(b"x" * 4096)
         (self.store.root / "logs" / step.key).mkdir()
         return layer
 

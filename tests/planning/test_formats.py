@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from dibflow.errors import HostError, UsageError
+from dibflow.errors import UsageError
 from dibflow.host.tools import read_tools
 from dibflow.planning.formats import (
     FORMATS,
     KNOWN_TYPES,
     check_epoch,
-    check_programs,
     needs_disk,
     wanted_checksums,
 )
@@ -58,21 +57,6 @@ def test_a_disk_is_needed_where_one_type_is_made_of_it(
 )
 def test_checksums_are_chosen_as_dib_chooses_them(text: str, wanted: tuple[str, ...]) -> None:
     assert wanted_checksums(text) == wanted
-
-
-def test_all_that_is_missing_is_said_at_once() -> None:
-    with pytest.raises(HostError) as caught:
-        check_programs(
-            ("raw", "tar.zst", "squashfs", "erofs"),
-            is_there=lambda name: name not in {"mksquashfs", "zstd"},
-        )
-
-    assert '"zstd", for tar.zst; "mksquashfs", for squashfs' in caught.value.message
-    assert caught.value.hint.startswith("apt-get install squashfs-tools zstd")
-
-
-def test_nothing_is_said_where_every_program_is_there() -> None:
-    check_programs(KNOWN_TYPES, is_there=lambda _: True)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "-1", "1.5", "\u0661"])

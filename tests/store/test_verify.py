@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,9 +93,73 @@ def test_the_status_tells_of_damage(
     (layer_of(store) / "diff/motd").unlink()
     assert main(["verify", "--store", str(store.root)]) == 5
 
-    assert "1 layers, 3 records, 1 damaged" in capsys.readouterr().out
+    assert "1 layers, 0 disk layers, 3 records, 1 damaged" in capsys.readouterr().out
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert main(["verify", "--store", str(tmp_path / "none")]) == 5
     assert not (tmp_path / "none").exists()
+
+
+@pytest.fixture
+def with_disk(store: DirectoryStore) -> tuple[str, str]:
+    """Put a disk of two layers into the store, with its record."""
+    names: list[str] = []
+    with store.stage() as staging:
+        for form in ("raw", "qcow2"):
+            over = ["-u", "-b", names[-1], "-F", "raw"] if names else []
+            command = ["qemu-img", "create", "-q", "-f", form, *over, str(staging.disk(form)), "1M"]
+            subprocess.run(command, check=True)
+            names.append(store.commit_disk(staging.disk(form)))
+    base, top = names
+    store.write_step(
+        StepRecord(key="d1", content_key="e1", title="t", layer="", stack=(), disks=(base, top))
+    )
+    return base, top
+
+
+@pytest.mark.needs("qemu-img")
+def test_a_sound_disk_has_no_damage(store: DirectoryStore, with_disk: tuple[str, str]) -> None:
+    assert len(with_disk) == 2
+
+    done = verify(store.root)
+
+    assert (done.disks, done.damages) == (2, ())
+
+
+@pytest.mark.needs("qemu-img")
+def test_a_lost_disk_is_missed_by_each_record(
+    store: DirectoryStore, with_disk: tuple[str, str]
+) -> None:
+    base, _ = with_disk
+    store.disk_path(base).unlink()
+
+    assert verify(store.root).damages == tuple(
+        Damage(path, f"needs disks that are not there: {base}")
+        for path in ("steps/d1.json", "content/e1.json")
+    )
+
+
+@pytest.mark.needs("qemu-img")
+def test_a_disk_layer_that_is_no_qcow2_any_more_is_found(
+    store: DirectoryStore, with_disk: tuple[str, str]
+) -> None:
+    _, top = with_disk
+    store.disk_path(top).write_bytes(bytes(4096))
+
+    (damage,) = verify(store.root).damages
+
+    assert damage.path == f"disks/{top}"
+
+
+@pytest.mark.needs("qemu-img")
+def test_a_disk_layer_over_another_file_is_found(
+    store: DirectoryStore, with_disk: tuple[str, str]
+) -> None:
+    base, top = with_disk
+    path = store.disk_path(top)
+    subprocess.run(["qemu-img", "rebase", "-u", "-b", "other.raw", "-F", "raw", path], check=True)
+
+    (damage,) = verify(store.root).damages
+
+    assert damage == Damage(f"disks/{top}", f'lies on "other.raw" instead of "{base}"')

@@ -114,9 +114,9 @@ class Workshop:
         """Name the steps that something happened to, from line number `after` on."""
         return [line.title for line in self.lines()[after:] if line.happening is happening]
 
-    def report(self) -> dict[str, Any]:
-        """Read ``demo.build.json``."""
-        value = json.loads((self.folder / "demo.build.json").read_text())
+    def report(self, name: str = "demo") -> dict[str, Any]:
+        """Read ``NAME.build.json``."""
+        value = json.loads((self.folder / f"{name}.build.json").read_text())
         assert isinstance(value, dict)
         return value
 

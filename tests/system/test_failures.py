@@ -163,7 +163,11 @@ def test_a_missing_tool_is_named_with_its_package(workshop: Workshop) -> None:
 
     ended = workshop.run(*workshop.command(types="raw"), PATH=str(tools))
 
-    assert_refused(ended, 'not installed are "qemu-img", for raw', "apt-get install", "qemu-utils")
+    assert_refused(
+        ended,
+        'not installed are "mkfs.ext4", for the disk; "qemu-img", for raw',
+        "apt-get install e2fsprogs qemu-utils",
+    )
     assert not list((workshop.store / "steps").iterdir())  # told before anything ran
 
 
