@@ -19,7 +19,7 @@ from dibflow.engine import caches, resolver
 from dibflow.engine.failure import hook_failed
 from dibflow.engine.journal import Happening, Journal
 from dibflow.engine.surroundings import ENDS_MOUNTS, Surroundings, sees_resolver
-from dibflow.errors import DibflowError, StepError, StoreFull
+from dibflow.errors import StepError
 from dibflow.planning.breaks import AfterError
 from dibflow.planning.hostfiles import host_files
 from dibflow.planning.plan import Plan, Step, StepKind
@@ -27,10 +27,7 @@ from dibflow.sandbox.run import Sandbox
 from dibflow.sandbox.spec import Outcome, Program
 from dibflow.store.locks import key_lock
 from dibflow.store.records import StepRecord
-from dibflow.store.store import LayerStore, free_mib, store_errors
-
-_NO_ROOM_MIB = 4
-"""A hook that fails with less than this left in the store has most likely failed for that."""
+from dibflow.store.store import LayerStore, store_errors, want_of_room
 
 _STEP_OWN = frozenset({"_", "SHLVL", "PWD", "OLDPWD", "IMAGE_BLOCK_DEVICE", "IMAGE_BLOCK_DEVICES"})
 """Variables that are each step's own: bash's, and the block devices that it happened to get."""
@@ -109,7 +106,8 @@ class Executor:
         log = self.new_log(step)
         self.journal.note(step, Happening.STARTED, text=str(log))
         started = time.monotonic()
-        with self.store.stage() as staging:
+        doing = f"running {step.title}"
+        with self.store.stage() as staging, want_of_room(doing, self.store.root):
             spec = self.surroundings.spec(step, before, environment, lowers, staging, log=log)
             if self.after_error is not None and isinstance(spec.program, Program):
                 look = self.surroundings.after_error(step, self.after_error)
@@ -117,7 +115,7 @@ class Executor:
             outcome = self.sandbox.run(spec)
             caches.give_back(staging, [again.record for again in spec.hook_mounts])
             if outcome.status != 0:
-                raise self._failed(step, outcome.status, log)
+                raise hook_failed(step, status=outcome.status, log=log, store=self.store.root)
             if sees_resolver(step) and spec.disk is None:
                 resolver.take_out(staging.diff, lowers)
             disks = self.surroundings.disks.commit(step, before, staging)
@@ -141,17 +139,6 @@ class Executor:
         )
         self.store.write_step(record)
         return record
-
-    def _failed(self, step: Step, status: int, log: Path) -> DibflowError:
-        free = free_mib(self.store.root)
-        if free < _NO_ROOM_MIB:
-            return StoreFull(
-                f'running {step.title}: it ended with status {status} and the store "'
-                f'{self.store.root}" has {free} MiB left; its log: {log}',
-                hint="make room, or name another store with --store or DIBFLOW_STORE; what is "
-                "finished is kept, the same command goes on from this hook",
-            )
-        return hook_failed(step, status=status, log=log, store=self.store.root)
 
     def with_plan(self, plan: Plan) -> Executor:
         """Give the same executor for another plan of the same image."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,7 +88,7 @@ class DiskPlan:
             block_size=self.geometry.sector_size,
             read_only=read_only,
             shown=str(scratch / "disk"),
-            locks=tuple(f"/run/lock/dibflow-{name}" for name in self._shared_names()),
+            locks=_lock_files(self._shared_names()),
         )
 
     def _volumes(self, scratch: Path) -> LogicalVolumes:
@@ -99,9 +99,7 @@ class DiskPlan:
                 (volume.name, lvm.device_path(volume.base, volume.name))
                 for volume in layout.logical_volumes
             ),
-            mapped=tuple(
-                lvm.mapper_name(volume.base, volume.name) for volume in layout.logical_volumes
-            ),
+            locks=_lock_files(f"volume-group-{group.name}" for group in layout.volume_groups),
             note=str(scratch / NOTE),
         )
 
@@ -114,6 +112,11 @@ class DiskPlan:
         if any(filesystem.fstype == "btrfs" for filesystem in self.layout.filesystems):
             names.append("btrfs")
         return names
+
+
+def _lock_files(names: Iterable[str]) -> tuple[str, ...]:
+    """Give the files that are locked for what the kernel knows by one of `names`."""
+    return tuple(f"/run/lock/dibflow-{name}" for name in names)
 
 
 def make_disk(_: Path, *, plan: DiskPlan, image: Path, scratch: Path) -> object:
@@ -140,8 +143,10 @@ def make_disk(_: Path, *, plan: DiskPlan, image: Path, scratch: Path) -> object:
 
 def _make_volumes(layout: DeviceGraph, bare: Disk, volumes: LogicalVolumes) -> None:
     """Make the physical volumes, groups and logical volumes, and take them down again."""
-    with attached(replace(bare, volumes=None)) as disk, noted(volumes):
+    with contextlib.ExitStack() as undo:
+        disk = undo.enter_context(attached(replace(bare, volumes=None)))
         devices = tuple(disk.devices.values())
+        undo.enter_context(noted(volumes, devices=devices))
         try:
             for command in lvm.create_commands(layout, disk.devices):
                 run_lvm(command, devices=devices, doing="making the logical volumes")

@@ -31,7 +31,7 @@ from dibflow.planning.planner import DISK, MAKE_DISK
 from dibflow.planning.variables import ARTIFACTS, TARGET
 from dibflow.store.locks import key_lock
 from dibflow.store.records import StepRecord
-from dibflow.store.store import store_errors
+from dibflow.store.store import store_errors, want_of_room
 
 
 def is_made(build: Build, step: Step) -> bool:
@@ -65,7 +65,12 @@ def _make_disk(build: Build, step: Step) -> int:
     executor, store = build.executor, build.store
     before = executor.surroundings.record_before(step)
     plan = executor.surroundings.disks.made_by(step)
-    with store.stage() as staging, store_errors("making the disk", store.root):
+    doing = "making the disk"
+    with (
+        store.stage() as staging,
+        store_errors(doing, store.root),
+        want_of_room(doing, store.root),
+    ):
         image = staging.disk("raw")
         with_build_folder(
             executor,

@@ -131,13 +131,13 @@ class DiskMount:
 class LogicalVolumes:
     """What LVM makes of a disk's parts: groups to activate, and (name, path) of their volumes.
 
-    `mapped` are the names that device-mapper knows the volumes by, `note` is the file that names
-    them while they are active.
+    `note` is the file that names them while they are active, `locks` are taken by whoever has
+    volumes of these groups.
     """
 
     groups: tuple[str, ...]
     devices: tuple[tuple[str, str], ...]
-    mapped: tuple[str, ...]
+    locks: tuple[str, ...]
     note: str
 
 

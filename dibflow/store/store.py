@@ -46,7 +46,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dibflow.digest import KEY_LENGTH
-from dibflow.errors import StoreError, StoreFull
+from dibflow.errors import StepError, StoreError, StoreFull
 from dibflow.linux import sync_filesystem
 from dibflow.store.content import content_of
 from dibflow.store.flatten import chain_ids, flatten
@@ -57,6 +57,9 @@ from dibflow.store.records import StepRecord, read_record, sync_folder, write_re
 VERSION = 1
 STACK_LIMIT = 64
 """Lowers of one overlay: with more, a failed look-up costs too much and mount(2) has no room."""
+
+NO_ROOM_MIB = 4
+"""A step that fails with less than this left in the store has most likely failed for that."""
 
 _FOLDERS = (
     *("steps", "content", "layers", "flats", "disks", "builds", "freshness", "logs"),
@@ -165,6 +168,26 @@ def store_errors(doing: str, root: Path) -> Iterator[None]:
                 hint="run as its owner, or name another store with --store or DIBFLOW_STORE",
             ) from error
         raise
+
+
+@contextlib.contextmanager
+def want_of_room(doing: str, root: Path) -> Iterator[None]:
+    """Turn a step's failure into StoreFull where the store has next to no room left.
+
+    Programs say it in words of their own, a filesystem on a disk in the store by errors of its own.
+    Must be left before what the step had written is removed.
+    """
+    try:
+        yield
+    except StepError as error:
+        free = free_mib(root)
+        if free >= NO_ROOM_MIB:
+            raise
+        raise StoreFull(
+            f'{doing}: the store "{root}" has {free} MiB left: {error.message}',
+            hint="make room, or name another store with --store or DIBFLOW_STORE; what is "
+            "finished is kept, the same command goes on from this step",
+        ) from error
 
 
 def free_mib(folder: Path) -> int:

@@ -4,12 +4,20 @@ import errno
 import logging
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from dibflow.errors import StoreError, StoreFull
-from dibflow.store.store import DirectoryStore, LayerStore, RecordKind, store_errors
+from dibflow.errors import StepError, StoreError, StoreFull
+from dibflow.store.store import (
+    DirectoryStore,
+    LayerStore,
+    RecordKind,
+    store_errors,
+    want_of_room,
+)
 from tests.contracts.store import LayerStoreContract, damaged, record
 
 
@@ -112,6 +120,40 @@ def test_no_room_is_said_with_what_to_do(root: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     assert "--store" in caught.value.hint
+
+
+def test_a_failure_without_want_of_room_stays_what_it_is(root: Path) -> None:
+    root.mkdir()
+
+    with pytest.raises(StepError, match="no luck"), want_of_room("doing", root):
+        raise StepError("no luck")
+
+
+@pytest.mark.needs("user-mounts")
+def test_a_failure_in_a_full_store_is_told_as_that(tmp_path: Path) -> None:
+    script = "mount -t tmpfs -o size=2m none room && ! head -c 3M /dev/zero >room/full"
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from dibflow.errors import StepError, StoreFull\n"
+        "from dibflow.store.store import want_of_room\n"
+        "try:\n"
+        "    with want_of_room('running a step', Path('room')):\n"
+        "        raise StepError('Input/output error')\n"
+        "except StoreFull as error:\n"
+        "    print(error.message)\n"
+    )
+    (tmp_path / "room").mkdir()
+
+    done = subprocess.run(
+        ["unshare", "-rm", "bash", "-c", f'{script} && exec "$0" -c "$1"', sys.executable, program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 'running a step: the store "room" has 0 MiB left: Input/output error' in done.stdout
 
 
 def test_what_a_person_cannot_mend_stays_as_it_is(root: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dibflow.errors import StepError
+from dibflow.errors import HostError, StepError
 from dibflow.sandbox.run import NamespaceSandbox
 from dibflow.sandbox.spec import (
     Act,
@@ -239,3 +239,11 @@ def test_an_older_disk_can_be_gone_back_to(tmp_path: Path) -> None:
     bench.layer()
 
     assert bench.bash("ls mnt").status == 0
+
+
+def test_a_filesystem_that_the_kernel_lacks_is_named(bench: Bench) -> None:
+    bench.layer()
+    bench.fstype = "nosuchfs"
+
+    with pytest.raises(HostError, match="this kernel has no nosuchfs"):
+        bench.bash("true")
