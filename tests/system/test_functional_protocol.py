@@ -101,7 +101,7 @@ def test_the_test_of_apt_sources_fails_as_it_should(workshop: Workshop) -> None:
     assert "testdata" in ended.output
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.needs("debian-mirror", "mmdebstrap", "debootstrap", "mcopy")
 def test_upstreams_test_of_a_debian_with_efi_passes(workshop: Workshop) -> None:
     """Nothing in it asks for the architecture of its name."""

@@ -11,7 +11,7 @@ from bench.parity.report import as_text
 from tests.system.harness import ELEMENTS
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.needs("root-namespaces", "overlay", "loop", "mknod"),
     pytest.mark.needs(
         "disk-image-create", "sudo", "mkfs.ext4", "fstrim", "findmnt", "lsattr", "ps"

@@ -16,7 +16,7 @@ from dibflow.boot.firmware import Machine
 from tests.system.harness import Workshop
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.needs(
         *("root-namespaces", "overlay", "debian-mirror", "mmdebstrap", "qemu-system-x86_64"),
     ),
