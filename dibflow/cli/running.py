@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dibflow.cli.progress import Display, Tally
-from dibflow.engine.build import Build, BuildRequest, Shelf
+from dibflow.engine.build import Build, BuildRequest, shelves_of
 from dibflow.engine.journal import Happening, Line
 
 if TYPE_CHECKING:
@@ -30,14 +30,8 @@ def plan_all(requests: Sequence[BuildRequest]) -> list[Build]:
     """Plan some requests; those with the same elements path share what was read of it."""
     from dibflow.tasks.opening import plan_build  # noqa: PLC0415 - loads Luigi: only for a build
 
-    shelves: dict[str, Shelf] = {}
-    builds = []
-    for request in requests:
-        path = request.elements_path
-        if path not in shelves:
-            shelves[path] = Shelf.of({"ELEMENTS_PATH": path})
-        builds.append(plan_build(request, shelf=shelves[path]))
-    return builds
+    shelves = shelves_of(requests)
+    return [plan_build(request, shelf=shelves[request.elements_path]) for request in requests]
 
 
 def run_luigi(tasks: Sequence[luigi.Task], builds: Sequence[Build], manner: Manner) -> bool:

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,6 +126,12 @@ class Shelf:
         shipped = resources.elements_directory()
         search = search_path(environment.get("ELEMENTS_PATH", ""), shipped=shipped)
         return Shelf(ElementPath(search), _scan_once(), FileTexts())
+
+
+def shelves_of(requests: Iterable[BuildRequest]) -> Mapping[str, Shelf]:
+    """Give a shelf for each elements path that `requests` name, by that path."""
+    paths = {request.elements_path for request in requests}
+    return {path: Shelf.of({"ELEMENTS_PATH": path}) for path in paths}
 
 
 def _scan_once() -> Callable[[Element], ElementFiles]:

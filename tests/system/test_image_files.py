@@ -85,6 +85,24 @@ def test_a_dry_run_prints_commands_and_builds_nothing(workshop: Workshop) -> Non
     assert not workshop.store.exists()
 
 
+def test_a_plan_looks_for_elements_where_each_image_says(workshop: Workshop) -> None:
+    other = Path(workshop.folder, "other", "who", "install.d")
+    other.mkdir(parents=True)
+    (other / "50-who").write_text("#!/bin/bash\n")
+    (other / "50-who").chmod(0o755)
+    path = f"{workshop.folder}/other:{ELEMENTS}"
+    (workshop.folder / "image.yaml").write_text(
+        "- {imagename: one, skip-base: true, elements: [tiny-os]}\n"
+        "- {imagename: two, skip-base: true, elements: [tiny-os, who], "
+        f'environment: {{ELEMENTS_PATH: "{path}"}}}}\n'
+    )
+
+    ended = workshop.run("dibflow", "plan", "image.yaml")
+
+    assert ended.status == 0, ended.output
+    assert ended.output.count("install.d/50-who") == 1
+
+
 def test_several_files_are_one_list(workshop: Workshop) -> None:
     (workshop.folder / "a.yaml").write_text("imagename: one\nelements: [tiny-os]\n")
     (workshop.folder / "b.yaml").write_text("packages: [jq]\n")
