@@ -7,7 +7,7 @@ as after its record was removed, was last of use when it was written.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,14 @@ _DISK = "disks/"
 
 def survey(store: DirectoryStore, *, max_size_bytes: int | None) -> Garbage:
     """Choose what can go. What is removed or made meanwhile may make this wrong: see `collect`."""
-    sizes = {f"{_LAYER}{name}": size for name, size in layer_sizes(store.root).items()}
-    sizes |= {f"{_DISK}{name}": size for name, size in disk_sizes(store.root).items()}
     uses = (*_steps(store), *_trees(store))
-    return choose(uses, sizes, max_size_bytes=max_size_bytes)
+    return choose(uses, _sizes(store), max_size_bytes=max_size_bytes)
+
+
+def _sizes(store: DirectoryStore) -> dict[str, int]:
+    """Give the bytes of each layer and disk that is there, by name."""
+    sizes = {f"{_LAYER}{name}": size for name, size in layer_sizes(store.root).items()}
+    return sizes | {f"{_DISK}{name}": size for name, size in disk_sizes(store.root).items()}
 
 
 def collect(store: DirectoryStore, *, max_size_bytes: int | None) -> Garbage:
@@ -50,7 +54,7 @@ def collect(store: DirectoryStore, *, max_size_bytes: int | None) -> Garbage:
         for name in garbage.uses:
             (store.root / name).unlink(missing_ok=True)
             shutil.rmtree(store.root / "logs" / Path(name).stem, ignore_errors=True)
-        _drop_contents(store.root, frozenset(garbage.items))
+        _drop_contents(store.root, kept=_sizes(store).keys() - set(garbage.items))
         for item in garbage.items:
             _remove(store, item)
         _drop_flats(store)
@@ -99,11 +103,11 @@ def _needs(value: StepRecord | dict[str, Any]) -> frozenset[str]:
     return frozenset(layers | {f"{_DISK}{file}" for file in disk_files(value)})
 
 
-def _drop_contents(root: Path, gone: frozenset[str]) -> None:
-    """Remove what is known of contents that needs a layer or a disk which goes."""
+def _drop_contents(root: Path, *, kept: Set[str]) -> None:
+    """Remove what is known of contents that needs a layer or a disk which goes, or is lost."""
     for path in (root / "content").glob("*.json"):
         value = read_record(path)
-        if value is None or not gone.isdisjoint(_needs(value)):
+        if value is None or not _needs(value) <= kept:
             path.unlink(missing_ok=True)
 
 
