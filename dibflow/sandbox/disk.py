@@ -174,6 +174,7 @@ def _detach(device: int, *, read_only: bool) -> None:
 
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[None]:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)  # a container may have no /run/lock
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

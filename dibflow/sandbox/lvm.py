@@ -101,6 +101,7 @@ def forget(staging: Path, *, block: Path = _BLOCK) -> None:
         return  # there were none, or none had been made yet
     with contextlib.ExitStack() as undo:
         for lock in note["locks"]:
+            Path(lock).parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             undo.callback(os.close, descriptor)
             try:

@@ -80,7 +80,10 @@ def test_a_disk_survives_kills_at_random_moments(
     calm = Workshop(tmp_path_factory.mktemp("calm"), dict(layout.variables))
     for shop in (layout, calm):
         shop.hook("busy/finalise.d/40-busy", "printf boot >/boot/busy; printf log >/var/busy")
-        shop.hook("busy/cleanup.d/40-busy", 'printf efi >"$TARGET_ROOT/boot/efi/busy"')
+        shop.hook(
+            "busy/cleanup.d/40-busy",
+            'mkdir -p "$TARGET_ROOT/boot/efi"; printf efi >"$TARGET_ROOT/boot/efi/busy"',
+        )
     assert calm.build("busy").status == 0
     # All that comes before the disk is known, so that the moments are moments of the disk.
     assert layout.run(*layout.command("busy"), DIB_BLOCK_DEVICE_CONFIG="").status == 0
