@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.system import machine
 from tests.system.archive import POCKETS, SUITE, served
 from tests.system.conftest import UbuntuMirror
 from tests.system.harness import Ended, Workshop
@@ -124,7 +125,7 @@ def test_the_settings_of_the_build_are_recorded(minimal: Built) -> None:
 
 @pytest.mark.needs("qemu-system-x86_64")
 def test_the_disk_boots_to_its_login(minimal: Built) -> None:
-    command = ["dibflow", "boot", "demo.qcow2", "--accel", "tcg", "--timeout", "600"]
+    command = ["dibflow", "boot", "demo.qcow2", *machine.EMULATED, "--timeout", "600"]
 
     booted = minimal.workshop.run(*command, patience_seconds=700)
 

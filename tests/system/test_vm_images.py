@@ -255,7 +255,12 @@ def test_the_qcow2_is_whole_and_is_the_raw_image(image: Image) -> None:
 
 @pytest.mark.needs("qemu-system-x86_64")
 @pytest.mark.parametrize(
-    ("name", "firmware"), [("mbr", "bios"), ("efi", "uefi"), ("efi-4k", "uefi")]
+    ("name", "firmware"),
+    [
+        ("mbr", "bios"),
+        ("efi", "uefi"),
+        pytest.param("efi-4k", "uefi", marks=pytest.mark.thorough),
+    ],
 )
 def test_an_image_boots_to_its_login_and_is_left_as_it_was(
     shop: Shop, name: str, firmware: str
@@ -265,7 +270,8 @@ def test_an_image_boots_to_its_login_and_is_left_as_it_was(
 
     told = json.loads(
         said(
-            *(str(DIBFLOW), "boot", str(image.qcow2), "--accel", "tcg", "--json"),
+            *(str(DIBFLOW), "boot", str(image.qcow2), "--json"),
+            *machine.EMULATED,
             *("--timeout", str(_BOOT_SECONDS - 10)),
         )
     )
@@ -391,6 +397,7 @@ def glean(shop: Shop) -> Iterator[Machine]:
         yield settled(started)
 
 
+@pytest.mark.thorough
 @pytest.mark.needs(*machine.NEEDS, "pypi")
 class TestSimpleInit:
     def test_no_unit_has_failed(self, glean: Machine) -> None:
