@@ -14,7 +14,7 @@ export DIBFLOW_TEST_STRICT := 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help image test test-fast check bench dist clean setup-image setup-test
+.PHONY: help image test test-all test-fast check bench dist clean setup-image setup-test
 
 help: ## list these commands
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,11 @@ image: setup-image ## build a bootable Debian image, out/demo.qcow2; run again i
 	@mkdir -p out
 	$(VENV)/bin/dibflow build vm debian-minimal -o out/demo -t qcow2
 
-test: setup-test ## run all the tests, those that take long or need the kernel too
+test: setup-test ## run the tests, those that take long or need the kernel too
 	$(PYTHON_IN_VENV) -m pytest --slow $(PYTEST_ARGS)
+
+test-all: setup-test ## run all of these, and those that CI has no time for: an hour and more
+	$(PYTHON_IN_VENV) -m pytest --slow --thorough $(PYTEST_ARGS)
 
 test-fast: setup-test ## run the unit tests, which take seconds
 	$(PYTHON_IN_VENV) -m pytest --ignore tests/system $(PYTEST_ARGS)

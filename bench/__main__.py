@@ -1,4 +1,8 @@
-"""Measure the engine: ``python -m bench [NAME...]``, as root, on a machine that is idle."""
+"""Measure the engine: ``python -m bench [NAME...]``, as root, on a machine that is idle.
+
+``python -m bench dib`` measures against diskimage-builder, which takes many minutes;
+``python -m bench same`` tells whether two images hold the same.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import again, formats, hooks, memory, planning
+from bench import again, dib, formats, hooks, memory, planning, same
 from bench.figures import Figure, machine, table
 from bench.workshop import Workshop, workshop
 from dibflow.errors import DibflowError
@@ -25,6 +29,10 @@ BENCHMARKS: dict[str, Callable[[Workshop, int], list[Figure]]] = {
 
 def main() -> int:
     """Run the benchmarks asked for and print their figures; 1 if one passes its limit."""
+    if sys.argv[1:2] == ["dib"]:
+        return dib.main(sys.argv[2:])
+    if sys.argv[1:2] == ["same"]:
+        return same.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("name", nargs="*", choices=[*BENCHMARKS, []], help="default: all of them")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each (default: 3)")

@@ -22,18 +22,26 @@ TGZ_GROWTH_PERCENT = 3.0
 
 
 def measure(workshop: Workshop, rounds: int) -> list[Figure]:
-    """Measure qcow2 against ``qemu-img convert -c`` and tgz against ``gzip -9``, in pairs."""
+    """Measure over the image of the workshop's root."""
     workshop.run(workshop.luigi(types="raw,tar"))
-    folder = workshop.folder
+    return conversions(workshop.folder / "image.raw", workshop.folder / "image.tar", rounds=rounds)
+
+
+def conversions(disk: Path, tree: Path, *, rounds: int) -> list[Figure]:
+    """Measure qcow2 against ``qemu-img convert -c`` and tgz against ``gzip -9``, in pairs.
+
+    `disk` is a raw image, `tree` a tar; the outputs appear beside them.
+    """
+    folder = disk.parent
     qcow2 = _pairs(
         rounds,
-        ours=lambda: _qcow2(folder / "image.raw", folder / "ours.qcow2"),
-        plain=lambda: _dib_qcow2(folder / "image.raw", folder / "plain.qcow2"),
+        ours=lambda: _qcow2(disk, folder / "ours.qcow2"),
+        plain=lambda: _dib_qcow2(disk, folder / "plain.qcow2"),
     )
     tgz = _pairs(
         rounds,
-        ours=lambda: _piped(" ".join(gzip_command().arguments), folder, "ours.tgz"),
-        plain=lambda: _piped("gzip -9", folder, "plain.tgz"),
+        ours=lambda: _piped(" ".join(gzip_command().arguments), tree, "ours.tgz"),
+        plain=lambda: _piped("gzip -9", tree, "plain.tgz"),
     )
     sizes = [(folder / name).stat().st_size for name in ("ours.tgz", "plain.tgz")]
     growth = 100 * (sizes[0] / sizes[1] - 1)
@@ -88,11 +96,11 @@ def _dib_qcow2(disk: Path, output: Path) -> None:
     )
 
 
-def _piped(compressor: str, folder: Path, output: str) -> None:
+def _piped(compressor: str, tree: Path, output: str) -> None:
     """Compress the tar of the tree: what both have to do is only to write it."""
     run(
-        ["bash", "-c", f"{compressor} <image.tar >{output}"],
+        ["bash", "-c", f'{compressor} <"$0" >"$1"', tree.name, output],
         doing="compressing the tar",
         package="bash",
-        folder=folder,
+        folder=tree.parent,
     )

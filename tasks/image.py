@@ -52,6 +52,35 @@ class BuildImage(luigi.Task):
     docker_target: luigi.Parameter[str] = luigi.Parameter(
         default="", description="name of the image in oci and docker outputs"
     )
+    image_size: luigi.OptionalFloatParameter = luigi.OptionalFloatParameter(
+        default=None,
+        description="size of the image in GiB (default: what its tree takes)",
+    )
+    image_extra_size: luigi.OptionalIntParameter = luigi.OptionalIntParameter(
+        default=None, description="room beyond what the tree takes, in MiB"
+    )
+    root_label: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="label of the root filesystem"
+    )
+    mkfs_options: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="options for the root filesystem's mkfs"
+    )
+    mkfs_journal_size: luigi.OptionalIntParameter = luigi.OptionalIntParameter(
+        default=None, description="journal of the root filesystem, in MiB (default: 64)"
+    )
+    max_online_resize: luigi.OptionalIntParameter = luigi.OptionalIntParameter(
+        default=None, description="blocks up to which the root filesystem can grow while mounted"
+    )
+    qemu_img_options: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="options for qcow2, as key=value with commas"
+    )
+    uncompressed: luigi.BoolParameter = luigi.BoolParameter(description="no qcow2 compression")
+    install_type: luigi.Parameter[str] = luigi.Parameter(
+        default="", description="source or package (default: source)"
+    )
+    image_cache: luigi.Parameter[str] = luigi.Parameter(
+        default="", significant=False, description="where elements keep downloads"
+    )
     store: luigi.Parameter[str] = luigi.Parameter(
         default="", significant=False, description="folder of the store"
     )
@@ -106,6 +135,16 @@ class BuildImage(luigi.Task):
                 skip_base=self.skip_base,
                 checksum=self.checksum,
                 docker_target=self.docker_target or None,
+                image_size_gib=self.image_size,
+                image_extra_size_mib=self.image_extra_size,
+                root_label=self.root_label or None,
+                mkfs_options=self.mkfs_options,
+                mkfs_journal_size_mib=self.mkfs_journal_size,
+                max_online_resize=self.max_online_resize,
+                qemu_img_options=self.qemu_img_options,
+                uncompressed=self.uncompressed,
+                install_type=self.install_type or None,
+                image_cache=self.image_cache or None,
                 offline=self.offline,
             )
         definitions = read_image_file(Path(self.image))
@@ -122,6 +161,7 @@ class BuildImage(luigi.Task):
     def of(build: Build) -> BuildImage:
         """Give the task of a build that has been planned already."""
         definition = build.definition
+        size = definition.image_size_gib
         task = BuildImage(
             elements=",".join(definition.elements),
             name=definition.name,
@@ -132,6 +172,16 @@ class BuildImage(luigi.Task):
             skip_base=definition.skip_base,
             checksum=definition.checksum,
             docker_target=definition.docker_target or "",
+            image_size=None if size is None else float(size),
+            image_extra_size=definition.image_extra_size_mib,
+            root_label=definition.root_label,
+            mkfs_options=definition.mkfs_options,
+            mkfs_journal_size=definition.mkfs_journal_size_mib,
+            max_online_resize=definition.max_online_resize,
+            qemu_img_options=definition.qemu_img_options,
+            uncompressed=definition.uncompressed,
+            install_type=definition.install_type,
+            image_cache=definition.image_cache or "",
             store=str(build.store.root),
             refresh=build.request.refresh,
             offline=definition.offline,

@@ -16,7 +16,7 @@ from dibflow import linux
 from dibflow.engine import making
 from dibflow.engine.build import Build
 from dibflow.engine.journal import Happening
-from dibflow.errors import DibflowError
+from dibflow.errors import DibflowError, HookFailed
 from dibflow.planning.phases import Phase as PhaseName
 from dibflow.planning.plan import Step, StepKind
 from dibflow.store.records import StepRecord
@@ -309,7 +309,8 @@ def noted_failure(
         trace = "".join(traceback.format_exception(exception))
         text, status = f"{title}: a fault in dibflow, please report it\n{trace}", _FAULT
         shown = str(luigi.Task.on_failure(task, exception))
-    build.journal.fail(title, text=text, status=status, step=step)
+    hook_status = exception.status if isinstance(exception, HookFailed) else 0
+    build.journal.fail(title, text=text, status=status, hook_status=hook_status, step=step)
     return shown
 
 

@@ -66,6 +66,17 @@ def _try_device_node() -> None:
         os.mknod(f"{folder}/null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
 
 
+def _try_pypi() -> None:
+    """Download something small, as the element simple-init does."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, "glean"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+        )
+
+
 def _try_trusted_attribute() -> None:
     with tempfile.NamedTemporaryFile() as file:
         os.setxattr(file.name, "trusted.dibflow", b"try")
@@ -89,4 +100,5 @@ PROBES: Mapping[str, Callable[[], None]] = {
     "trusted-xattrs": _try_trusted_attribute,
     "user-mounts": _try_user_mounts,
     "debian-mirror": _try_debian_mirror,
+    "pypi": _try_pypi,
 }

@@ -15,18 +15,23 @@ settings.register_profile("dibflow", deadline=None)  # how busy the machine is p
 settings.load_profile("dibflow")
 
 STRICT = os.environ.get("DIBFLOW_TEST_STRICT") == "1"
-"""Set in CI: nothing is skipped for want of time or of something on the machine."""
+"""Set in CI: nothing is skipped for want of something on the machine, nor because it is slow."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="run the tests that take long, too")
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+    parser.addoption(
+        "--thorough", action="store_true", help="run those that CI has no time for, too"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if STRICT or config.getoption("--slow"):
-        return
+    slow = STRICT or config.getoption("--slow")
+    thorough = config.getoption("--thorough")
     for item in items:
-        if item.get_closest_marker("slow"):
+        if item.get_closest_marker("thorough") and not thorough:
+            item.add_marker(pytest.mark.skip(reason="thorough: run with --thorough"))
+        elif item.get_closest_marker("slow") and not slow:
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
 
 

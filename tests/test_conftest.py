@@ -1,4 +1,4 @@
-"""Tests of the markers `needs` and `slow`, with a test file of their own."""
+"""Tests of the markers `needs`, `slow` and `thorough`, with a test file of their own."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ def test_there(): ...
 
 @pytest.mark.slow
 def test_slow(): ...
+
+@pytest.mark.thorough
+def test_thorough(): ...
 """
 _VERBOSE_LINE = re.compile(r"::(\w+) ([A-Z]+) ")
 
@@ -52,16 +55,26 @@ def outcomes(folder: Path, *options: str, strict: str = "") -> set[str]:
 
 
 def test_what_is_missing_or_slow_is_skipped(tmp_path: Path) -> None:
-    assert outcomes(tmp_path) == {"SKIPPED test_missing", "PASSED test_there", "SKIPPED test_slow"}
+    assert outcomes(tmp_path) == {
+        "SKIPPED test_missing",
+        "PASSED test_there",
+        "SKIPPED test_slow",
+        "SKIPPED test_thorough",
+    }
 
 
 def test_slow_tests_run_when_asked_for(tmp_path: Path) -> None:
     assert "PASSED test_slow" in outcomes(tmp_path, "--slow")
 
 
-def test_strictness_skips_nothing(tmp_path: Path) -> None:
+def test_thorough_tests_run_when_asked_for(tmp_path: Path) -> None:
+    assert "PASSED test_thorough" in outcomes(tmp_path, "--thorough")
+
+
+def test_strictness_skips_only_what_is_thorough(tmp_path: Path) -> None:
     assert outcomes(tmp_path, strict="1") == {
         "ERROR test_missing",
         "PASSED test_there",
         "PASSED test_slow",
+        "SKIPPED test_thorough",
     }

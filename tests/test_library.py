@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,11 @@ FUNCTIONS = {
     "img-functions": {
         *("select_boot_kernel_initrd", "run_in_target", "finalise_base"),
         "compress_and_save_image",
+    },
+    "ramdisk-functions": {
+        *("create_ramdisk_base", "populate_lib", "copy_required_libs", "busybox_list"),
+        *("populate_busybox", "populate_init", "populate_udev", "finalise_image"),
+        *("find_kernel_version", "fullpath"),
     },
     "die": {"die"},
 }
@@ -79,6 +85,7 @@ def test_nothing_else_is_in_the_library() -> None:
         *FUNCTIONS,
         "common-defaults",
         "img-defaults",
+        "ramdisk-defaults",
     }
 
 
@@ -545,3 +552,212 @@ class TestMounts:
         return said(
             bash(folder, f"exec {' '.join(enter)} bash -eu -o pipefail entered", **variables)
         )
+
+
+class TestRamdisk:
+    FILES = "common-functions ramdisk-functions"
+
+    @pytest.fixture
+    def root(self, folder: Path) -> Path:
+        """An empty tree of a ramdisk, with a busybox that knows three names."""
+        root = folder / "root"
+        (root / "bin").mkdir(parents=True)
+        (root / "lib").mkdir()
+        busybox = folder / "bin" / "busybox"
+        busybox.write_text(
+            "#!/bin/bash\nprintf '%s\\n' ls ip wget lsmod reboot shutdown modprobe\n"
+        )
+        busybox.chmod(0o755)
+        return root
+
+    def run(self, folder: Path, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        given = {
+            "TMP_MOUNT_PATH": str(folder / "root"),
+            "BUSYBOX": str(folder / "bin" / "busybox"),
+            "_RAMDISK_HOOKS": str(folder / "hooks"),
+            "_RAMDISK_PROGRAMS": str(folder / "deps"),
+        }
+        return bash(folder, script, files=self.FILES, **{**given, **variables})
+
+    def test_defaults_give_way_to_what_is_set(self, folder: Path) -> None:
+        show = (
+            'echo "$DIB_NO_TMPFS $DIB_MIN_TMPFS $RAMDISK_ELEMENT [$MODULE_ROOT] [$LIB_UDEV_ROOT]"'
+        )
+
+        default = said(bash(folder, show, files="ramdisk-defaults"))
+        given = {"RAMDISK_ELEMENT": "dracut-ramdisk", "DIB_NO_TMPFS": "0", "DIB_MIN_TMPFS": "8"}
+        roots = {"DIB_MODULE_ROOT": "/m", "DIB_LIB_UDEV_ROOT": "/u"}
+        mine = said(bash(folder, show, files="ramdisk-defaults", **given, **roots))
+
+        assert (default, mine) == ("1 1 ramdisk [] []\n", "0 8 dracut-ramdisk [/m] [/u]\n")
+
+    def test_a_path_becomes_absolute(self, folder: Path) -> None:
+        assert said(self.run(folder, "fullpath a/b; fullpath /c")) == f"{folder}/a/b\n/c\n"
+
+    def test_the_newest_kernel_is_found(self, folder: Path) -> None:
+        for name in ("vmlinuz-6.1.0-9", "vmlinuz-6.1.0-18", "vmlinuz.old", "initrd.img-7"):
+            (folder / name).touch()
+
+        assert said(self.run(folder, "find_kernel_version .")) == "6.1.0-18\n"
+
+    def test_no_kernel_ends_the_script(self, folder: Path) -> None:
+        done = self.run(folder, "find_kernel_version .; echo went on")
+
+        assert (done.returncode, done.stdout) == (1, "")
+        assert 'no kernel in "."' in done.stderr
+
+    @pytest.mark.parametrize(("distribution", "links"), [("debian", False), ("fedora", True)])
+    def test_the_base_is_made(
+        self, folder: Path, root: Path, distribution: str, *, links: bool
+    ) -> None:
+        rules = folder / "udev" / "rules.d"
+        rules.mkdir(parents=True)
+        (rules / "80-drivers.rules").write_text("rule\n")
+
+        said(
+            self.run(
+                folder,
+                "create_ramdisk_base",
+                LIB_UDEV=str(folder / "udev"),
+                DISTRO_NAME=distribution,
+            )
+        )
+
+        assert (root / "sbin").readlink().name == "bin"
+        assert (root / "lib/udev/rules.d/80-drivers.rules").read_text() == "rule\n"
+        assert not (root / "lib/udev/rules.d/50-firmware.rules").exists()
+        assert 'udev_rules="/lib/udev/rules.d"' in (root / "etc/udev/udev.conf").read_text()
+        assert "evbug" in (root / "etc/modprobe.d/blacklist-dib-ramdisk.conf").read_text()
+        assert (root / "etc/fstab").exists()
+        assert (root / "usr" / "lib").is_symlink() is links
+
+    def test_libraries_come_with_a_program(self, folder: Path, root: Path) -> None:
+        said(self.run(folder, "copy_required_libs /bin/bash; copy_required_libs /bin/bash"))
+
+        linked = subprocess.run(["ldd", "/bin/bash"], capture_output=True, text=True, check=True)
+        for line in linked.stdout.splitlines():
+            if "/" in line:
+                name = line.split()[0]
+                assert (root / "lib" / name.rpartition("/")[2]).is_file()
+                if name.startswith("/"):  # the loader, where the program looks for it
+                    assert os.path.lexists(f"{root}{name}")
+
+    def test_a_script_needs_no_library(self, folder: Path, root: Path) -> None:
+        said(self.run(folder, 'copy_required_libs "$HERE/bin/sudo"'))
+
+        assert list((root / "lib").iterdir()) == []
+
+    def test_an_old_busybox_tells_its_names_too(self, folder: Path, root: Path) -> None:
+        old = folder / "bin" / "old"
+        old.write_text(
+            "#!/bin/bash\n[[ $1 != --list ]] || exit 1\n"
+            "printf '%s\\n' 'BusyBox' 'Currently defined functions:' '\t[, [[, ls,' '\twc'\n"
+        )
+        old.chmod(0o755)
+        assert root.is_dir()
+
+        assert said(self.run(folder, "busybox_list", BUSYBOX=str(old))).split() == [
+            *("[", "[[", "ls", "wc")
+        ]
+
+    def populate(self, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        modules = folder / "modules"
+        video = modules / "kernel" / "drivers" / "video"
+        video.mkdir(parents=True)
+        (folder / "root" / "lib" / "modules").mkdir()
+        (video / "vgafb.ko").touch()
+        (modules / "kernel" / "other.ko").touch()
+        for name in ("udevadm", "ip"):
+            (folder / "bin" / name).write_text("#!/bin/bash\n")
+            (folder / "bin" / name).chmod(0o755)
+        given = {
+            "KERNEL_VERSION": "6.1",
+            "MODULE_DIR": str(modules),
+            "FIRMWARE_DIR": str(folder / "none"),
+        }
+        return self.run(folder, "populate_lib", **{**given, **variables})
+
+    def test_programs_come_unless_busybox_does_their_work(self, folder: Path, root: Path) -> None:
+        (folder / "deps").write_text("ip\nls\n")
+
+        said(self.populate(folder))
+
+        programs = {file.name for file in (root / "bin").iterdir()}
+        assert programs - {"udevd", "systemd-udevd", "udevadm"} == {"busybox", "bash", "ip"}
+
+    def test_a_program_that_is_missing_ends_the_script(self, folder: Path, root: Path) -> None:
+        (folder / "deps").write_text("no-such-program\n")
+        assert root.is_dir()
+
+        done = self.populate(folder)
+
+        assert done.returncode == 1
+        assert 'populate_lib: "no-such-program" is needed' in done.stderr
+
+    @pytest.mark.parametrize("signed", ["", "6.1.efi.signed"])
+    def test_modules_come_without_framebuffers(self, folder: Path, root: Path, signed: str) -> None:
+        given = {"DIB_SIGNED_KERNEL_VERSION": signed} if signed else {}
+
+        said(self.populate(folder, **given, KERNEL_VERSION=signed or "6.1"))
+
+        modules = root / "lib" / "modules" / "6.1"
+        assert [file.name for file in modules.rglob("*.ko")] == ["other.ko"]
+
+    def test_busybox_answers_to_what_is_no_program(self, folder: Path, root: Path) -> None:
+        (root / "bin" / "ip").write_text("a program")
+
+        said(self.run(folder, "populate_busybox"))
+
+        assert (root / "bin" / "ls").readlink().name == "busybox"
+        assert (root / "bin" / "ip").read_text() == "a program"
+
+    def test_init_is_the_start_what_elements_add_and_the_end(
+        self, folder: Path, root: Path
+    ) -> None:
+        (folder / "scripts" / "d").mkdir(parents=True)
+        (folder / "scripts" / "d" / "init-func").write_text("functions\n")
+        (folder / "scripts" / "init").write_text("start\n")
+        (folder / "scripts" / "init-end").write_text("end\n")
+        (folder / "hooks" / "init.d").mkdir(parents=True)
+        (folder / "hooks" / "init.d" / "20-two").write_text("two")
+        (folder / "hooks" / "init.d" / "10-one").write_text("one\n")
+
+        said(self.run(folder, "INIT=scripts/init FUNCTIONS_D=scripts/d; populate_init"))
+
+        text = (root / "init").read_text()
+        assert [line for line in text.splitlines() if line and line[0] != "#"] == [
+            *("start", "one", "two", "end")
+        ]
+        assert (root / "init").stat().st_mode & 0o777 == 0o755
+        assert (root / "init-func").read_text() == "functions\n"
+
+    def test_rules_of_udev_are_copied(self, folder: Path, root: Path) -> None:
+        (root / "lib/udev/rules.d").mkdir(parents=True)
+        (folder / "hooks" / "udev.d").mkdir(parents=True)
+        (folder / "hooks" / "udev.d" / "60-mine.rules").write_text("mine")
+
+        said(self.run(folder, "populate_udev"))
+
+        assert (root / "lib/udev/rules.d/60-mine.rules").read_text() == "mine"
+
+    def test_no_element_needs_rules_or_a_part_of_init(self, folder: Path, root: Path) -> None:
+        (folder / "d").mkdir()
+        for name in ("d/f", "i", "i-end"):
+            (folder / name).write_text(f"{name}\n")
+
+        said(self.run(folder, "populate_udev; INIT=i FUNCTIONS_D=d; populate_init"))
+
+        assert (root / "init").read_text() == "i\ni-end\n"
+
+    @pytest.mark.skipif(not shutil.which("cpio"), reason="needs cpio")
+    def test_the_archive_is_one_that_the_kernel_takes(self, folder: Path, root: Path) -> None:
+        (root / "init").write_text("start\n")
+        script = """
+        TMP_DIR=$HERE mk_build_dir
+        TMP_MOUNT_PATH=$HERE/root
+        finalise_image
+        save_image "$HERE/ramdisk"
+        mkdir unpacked && cd unpacked && gzip -dc ../ramdisk | cpio --quiet -id && cat init
+        """
+
+        assert said(self.run(folder, script)) == "start\n"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
-import logging
 import os
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from dibflow.cli.progress import Display, Follower, LiveDisplay, PlainDisplay, Tally
+from dibflow.cli.running import Manner, Several, StopAtFailure, plan_all, run_luigi
 from dibflow.cli.selection import add_options, requests_of
-from dibflow.engine.build import Build, Shelf
+from dibflow.cli.stream import LogStream, Sink, open_log
+from dibflow.engine.build import Build
 from dibflow.errors import StepError
+from dibflow.planning.dibcommand import command_line
 from dibflow.wording import human_bytes, human_seconds
 
 if TYPE_CHECKING:
@@ -33,43 +36,74 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "-w", "--workers", type=int, default=2, metavar="N", help="tasks at once (default: 2)"
     )
-    parser.add_argument("--scheduler-url", metavar="URL", help="use a running luigid")
+    parser.add_argument("--scheduler-url", metavar="URL", default="", help="use a running luigid")
     parser.add_argument(
         "--strict-inputs",
         action="store_true",
         help="hide from hooks each variable that is not in their keys",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the command of each image on standard error, and build nothing",
+    )
+    parser.add_argument(
+        "--stop-on-failure",
+        action="store_true",
+        help="start no more steps of any image once one has failed",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="show Luigi's own log")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build what the arguments ask for; give the exit status of what went wrong first."""
-    from dibflow.tasks.opening import plan_build  # noqa: PLC0415 - loads Luigi: only for a build
-
+    """Build what the arguments ask for; give the exit status of what went wrong last."""
     started = time.monotonic()
     requests = requests_of(arguments)
-    shelf = Shelf.of(requests[0].environment)
-    builds = [
-        plan_build(dataclasses.replace(request, strict_inputs=arguments.strict_inputs), shelf=shelf)
-        for request in requests
-    ]
+    if arguments.dry_run:
+        for request in requests:
+            print(command_line(request.definition), file=sys.stderr)
+        return 0
+    builds = plan_all(
+        [
+            dataclasses.replace(request, strict_inputs=arguments.strict_inputs)
+            for request in requests
+        ]
+    )
     for build in builds:
         for warning in build.plan.warnings:
             print(f"dibflow: warning: {warning}", file=sys.stderr)
     tallies = [Tally.of(build) for build in builds]
     unfinished = [build for build in builds if not build.is_finished()]
     if unfinished:
-        with Follower(builds, _display(tallies, verbose=arguments.verbose), tallies):
-            succeeded = _run_luigi(arguments, unfinished)
+        with contextlib.ExitStack() as undo:
+            displays = _displays(builds, tallies, arguments, undo)
+            undo.enter_context(Follower(builds, Several(displays), tallies))
+            succeeded = _build(unfinished, arguments)
         builds = [build.settled() for build in builds]
         failed = [line for tally in tallies for line in tally.failed]
-        # Luigi takes it as a success when another worker has the tasks, be it dead or alive.
         if failed or not succeeded or not all(build.is_finished() for build in builds):
             return _tell_failures(tallies)
     for build, tally in zip(builds, tallies, strict=True):
         _tell_outputs(build, tally, seconds=time.monotonic() - started)
     return 0
+
+
+def _displays(
+    builds: list[Build],
+    tallies: list[Tally],
+    arguments: argparse.Namespace,
+    undo: contextlib.ExitStack,
+) -> list[Display]:
+    """Give the progress, and a log of all that hooks print for each image that asks for one."""
+    displays = [_display(tallies, verbose=arguments.verbose)]
+    for build, tally in zip(builds, tallies, strict=True):
+        if build.definition.logfile is not None:
+            log = open_log(build.request.folder / build.definition.logfile)
+            displays.append(LogStream(tally, [Sink(undo.enter_context(log), timestamps=True)]))
+    if arguments.stop_on_failure:
+        displays.append(StopAtFailure())
+    return displays
 
 
 def _display(tallies: list[Tally], *, verbose: bool) -> Display:
@@ -79,28 +113,11 @@ def _display(tallies: list[Tally], *, verbose: bool) -> Display:
     return PlainDisplay(sys.stdout, tallies)
 
 
-def _run_luigi(arguments: argparse.Namespace, builds: list[Build]) -> bool:
-    import luigi  # noqa: PLC0415 - a quarter of a second that looking commands do without
-    import luigi.setup_logging  # noqa: PLC0415
+def _build(builds: list[Build], arguments: argparse.Namespace) -> bool:
+    from dibflow.tasks.image import BuildImage  # noqa: PLC0415 - loads Luigi: only for a build
 
-    from dibflow.tasks.image import BuildImage  # noqa: PLC0415
-    from dibflow.tasks.interrupts import stop_cleanly  # noqa: PLC0415
-
-    luigi.setup_logging.InterfaceLogging._configured = not arguments.verbose
-    logging.getLogger("luigi-interface").setLevel(
-        logging.INFO if arguments.verbose else logging.CRITICAL
-    )
-    for build in builds:
-        stop_cleanly(build)
-    options = {"scheduler_url": arguments.scheduler_url} if arguments.scheduler_url else {}
-    return bool(
-        luigi.build(
-            [BuildImage.of(build) for build in builds],
-            local_scheduler=not arguments.scheduler_url,
-            workers=arguments.workers,
-            **options,
-        )
-    )
+    manner = Manner(arguments.workers, arguments.scheduler_url, arguments.verbose)
+    return run_luigi([BuildImage.of(build) for build in builds], builds, manner)
 
 
 def _tell_failures(tallies: list[Tally]) -> int:
@@ -108,13 +125,15 @@ def _tell_failures(tallies: list[Tally]) -> int:
     for line in failures:
         print(f"dibflow: {line.text}", file=sys.stderr)
     if not failures:
-        print(
-            "dibflow: the build has not finished, though none of its steps failed\n"
-            "hint: another worker of the scheduler may have them; of one that was killed it knows "
-            "after two minutes at most; --verbose shows what Luigi does",
-            file=sys.stderr,
-        )
-    return failures[0].status if failures else StepError.exit_status
+        print(f"dibflow: {UNFINISHED}", file=sys.stderr)
+    return failures[-1].status if failures else StepError.exit_status
+
+
+UNFINISHED = (
+    "the build has not finished, though none of its steps failed\n"
+    "hint: another worker of the scheduler may have them; of one that was killed it knows "
+    "after two minutes at most; --verbose shows what Luigi does"
+)
 
 
 def _tell_outputs(build: Build, tally: Tally, *, seconds: float) -> None:

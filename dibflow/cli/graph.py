@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from dibflow.blockdevice.graph import DeviceGraph
 from dibflow.cli.plan import looked_at, state_of
 from dibflow.cli.selection import add_options
 from dibflow.engine.build import Build
@@ -69,6 +70,17 @@ def as_dot(build: Build) -> Iterator[str]:
         yield f'  "{step.key[:12]}" [label="{_quoted(label)}", fillcolor="{colour}"];'
     for earlier, later in edges(build):
         yield f'  "{earlier.key[:12]}" -> "{later.key[:12]}";'
+    yield "}"
+
+
+def layout_as_dot(layout: DeviceGraph) -> Iterator[str]:
+    """Draw a block-device configuration: an edge leads to what must be made later."""
+    yield 'digraph "block-device" {'
+    yield "  node [shape=box];"
+    for node in layout.nodes:
+        yield f'  "{_quoted(node.name)}" [label="{_quoted(node.name)}\\n{type(node).__name__}"];'
+    for earlier, later in layout.edges():
+        yield f'  "{_quoted(earlier)}" -> "{_quoted(later)}";'
     yield "}"
 
 

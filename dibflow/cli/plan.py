@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dibflow.cli.selection import add_options, requests_of
 from dibflow.engine import making
-from dibflow.engine.build import Build, Shelf, prepare
+from dibflow.engine.build import Build, prepare, shelves_of
 from dibflow.engine.freshness import SystemClock
 from dibflow.planning.plan import Step, StepKind
 from dibflow.sandbox.run import NamespaceSandbox
@@ -46,14 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
 def looked_at(arguments: argparse.Namespace) -> list[Build]:
     """Plan what the arguments ask for, without effects."""
     requests = requests_of(arguments)
-    shelf = Shelf.of(requests[0].environment)
+    shelves = shelves_of(requests)
     return [
         prepare(
             request,
             store=existing_store(request.store),
             sandbox=NamespaceSandbox(),
             clock=SystemClock(),
-            shelf=shelf,
+            shelf=shelves[request.elements_path],
             look_only=True,
         )
         for request in requests

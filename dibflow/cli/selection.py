@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "what",
         nargs="+",
         metavar="ELEMENT|FILE.yaml",
-        help="names of elements, or one file that describes images",
+        help="names of elements, or files that describe images",
     )
     parser.add_argument(
         "-o", "--name", metavar="NAME", help="path of the outputs without extension"
@@ -34,6 +34,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-u", "--uncompressed", action="store_true", help="no qcow2 compression")
     parser.add_argument("--image-size", type=float, metavar="GiB", help="size of the image")
+    parser.add_argument(
+        "--image-extra-size", type=int, metavar="MiB", help="room beyond what the tree takes"
+    )
+    parser.add_argument(
+        "--max-online-resize", type=int, metavar="N", help="blocks the root filesystem can grow to"
+    )
+    parser.add_argument(
+        "--mkfs-journal-size", type=int, metavar="MiB", help="journal of the root filesystem"
+    )
     parser.add_argument("--root-label", metavar="LABEL", help="label of the root filesystem")
     parser.add_argument("--mkfs-options", default="", metavar="OPTIONS", help="for the root's mkfs")
     parser.add_argument("--qemu-img-options", default="", metavar="K=V,...", help="for qcow2")
@@ -43,6 +52,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--docker-target", metavar="NAME[:TAG]", help="name of the image in oci and docker outputs"
     )
+    parser.add_argument(
+        "--install-type", metavar="TYPE", help="source or package (default: source)"
+    )
+    parser.add_argument("--image-cache", metavar="FOLDER", help="where elements keep downloads")
     parser.add_argument("--offline", action="store_true", help="ask no mirror anything")
     parser.add_argument("--refresh", action="store_true", help="take all downloads as stale")
     parser.add_argument("-x", dest="trace", action="count", default=0, help="trace hooks (set -x)")
@@ -75,17 +88,18 @@ def requests_of(arguments: argparse.Namespace) -> tuple[BuildRequest, ...]:
 
 def _definitions(arguments: argparse.Namespace) -> tuple[ImageDefinition, ...]:
     if arguments.what[0].endswith(_YAML):
-        if len(arguments.what) > 1:
-            raise UsageError(
-                f'"{arguments.what[0]}" describes images, "{arguments.what[1]}" cannot be added',
-                hint="give either one file or names of elements",
-            )
-        definitions = read_image_file(Path(arguments.what[0]))
+        for other in arguments.what:
+            if not other.endswith(_YAML):
+                raise UsageError(
+                    f'"{arguments.what[0]}" describes images, "{other}" cannot be added',
+                    hint="give either files or names of elements",
+                )
+        definitions = read_image_file(*map(Path, arguments.what))
         chosen = [one for one in definitions if arguments.name in {None, one.name}]
         if not chosen:
             names = ", ".join(one.name for one in definitions)
             raise UsageError(
-                f'"{arguments.what[0]}" describes no image "{arguments.name}"',
+                f'"{" ".join(arguments.what)}" describes no image "{arguments.name}"',
                 hint=f"it describes {names}",
             )
         return tuple(chosen)
@@ -99,6 +113,11 @@ def _definitions(arguments: argparse.Namespace) -> tuple[ImageDefinition, ...]:
             skip_base=arguments.skip_base,
             uncompressed=arguments.uncompressed,
             image_size_gib=arguments.image_size,
+            image_extra_size_mib=arguments.image_extra_size,
+            max_online_resize=arguments.max_online_resize,
+            mkfs_journal_size_mib=arguments.mkfs_journal_size,
+            install_type=arguments.install_type,
+            image_cache=arguments.image_cache,
             root_label=arguments.root_label,
             mkfs_options=arguments.mkfs_options,
             qemu_img_options=arguments.qemu_img_options,

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +57,9 @@ from dibflow.store.locks import key_lock
 from dibflow.store.records import StepRecord
 from dibflow.store.store import LayerStore, RecordKind
 
+_NEVER_CLEARED = frozenset({"HOME", "PATH", "USER", "LOGNAME", "TERM", "DIBFLOW_STORE", "DIB_ARGS"})
+"""What ``-c`` leaves of the caller's environment: who and where, not what is built."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
@@ -63,7 +67,8 @@ class BuildRequest:
 
     `folder` is the caller's current folder: relative output names and the hooks outside the target
     start there. `refresh` takes everything downloaded as stale. `strict_inputs` hides from hooks
-    what is not in their keys.
+    what is not in their keys. Where the definition says `clear`, next to nothing is left of
+    `environment`.
     """
 
     definition: ImageDefinition
@@ -73,6 +78,16 @@ class BuildRequest:
     refresh: bool = False
     strict_inputs: bool = False
 
+    def __post_init__(self) -> None:
+        if self.definition.clear:
+            left = {name: self.environment[name] for name in _NEVER_CLEARED & {*self.environment}}
+            object.__setattr__(self, "environment", left)
+
+    @property
+    def elements_path(self) -> str:
+        """Give the folders of elements that the request names before the shipped ones."""
+        return {**self.environment, **self.definition.variables}.get("ELEMENTS_PATH", "")
+
     @property
     def identity(self) -> str:
         """Name the build: the same request, asked again, has the same name."""
@@ -80,7 +95,7 @@ class BuildRequest:
             {
                 "definition": dataclasses.asdict(self.definition),
                 "folder": str(self.folder),
-                "elements_path": self.environment.get("ELEMENTS_PATH", ""),
+                "elements_path": self.elements_path,
             }
         )
 
@@ -113,6 +128,12 @@ class Shelf:
         return Shelf(ElementPath(search), _scan_once(), FileTexts())
 
 
+def shelves_of(requests: Iterable[BuildRequest]) -> Mapping[str, Shelf]:
+    """Give a shelf for each elements path that `requests` name, by that path."""
+    paths = {request.elements_path for request in requests}
+    return {path: Shelf.of({"ELEMENTS_PATH": path}) for path in paths}
+
+
 def _scan_once() -> Callable[[Element], ElementFiles]:
     known: dict[Path, ElementFiles] = {}
 
@@ -133,10 +154,29 @@ def read_sources(
         prefix=environment.get("IMAGE_ELEMENT", "").split(),
         arch=definition.arch,
         skip_base=definition.skip_base,
+        ramdisk_element=definition.ramdisk_element,
     )
-    elements = expand(names, shelf.offered)
+    elements = without_shipped(expand(names, shelf.offered), shipped=resources.elements_directory())
     tree = merge_elements(elements, scan=shelf.scan)
     return Sources(elements=elements, tree=tree, digest=tree_digest(tree, shelf.texts.digest))
+
+
+def without_shipped(elements: Sequence[Element], *, shipped: Path) -> tuple[Element, ...]:
+    """Forget the `shipped` elements that others hide, if the image uses none of them.
+
+    Programs of upstream's elements walk ``ELEMENTS_PATH`` and read every folder that bears an
+    element's name, hidden ones too. Over a full set of elements, such as upstream's own, ours
+    would add their packages.
+    """
+    if any(element.path.parent == shipped for element in elements):
+        return tuple(elements)
+    return tuple(
+        dataclasses.replace(
+            element,
+            overrides=tuple(folder for folder in element.overrides if folder.parent != shipped),
+        )
+        for element in elements
+    )
 
 
 class State:
@@ -293,7 +333,10 @@ class Build:
         """Tell whether the last run of this build ended well and nothing has changed since."""
         if self.record().get("state") != State.FINISHED:
             return False
-        return all(self.output(kind) is not None for kind in self.definition.types)
+        beside = self.record().get("report", {}).get("artifacts", ())
+        return all(self.output(kind) is not None for kind in self.definition.types) and all(
+            os.path.lexists(self.stem().parent / name) for name in beside
+        )
 
     def finish(self, report: Mapping[str, Any]) -> None:
         """Mark the build finished, with what `dibflow.engine.report` found out."""
@@ -322,10 +365,10 @@ def prepare(
     if shelf is None:
         shelf = Shelf.of(environment)
     sources = read_sources(definition, environment, shelf=shelf)
-    paths = host_paths(definition, environment, store=store.root)
+    paths = host_paths(definition, sources.elements, environment, store=store.root)
     layout = read_layout(definition, sources.elements, environment, folder=request.folder)
     engine = engine_variables(definition, sources.elements, environment, paths, layout=layout)
-    if any(element.name == NO_FINAL_IMAGE for element in sources.elements):
+    if definition.ramdisk or any(element.name == NO_FINAL_IMAGE for element in sources.elements):
         definition = definition.without_outputs()
     known = store.read(RecordKind.BUILD, request.identity) or {}
     if known.get("state") == State.UNFINISHED and not request.refresh:
@@ -426,18 +469,24 @@ def asked_before(
 
 
 def host_paths(
-    definition: ResolvedDefinition, environment: Mapping[str, str], *, store: Path
+    definition: ResolvedDefinition,
+    elements: Sequence[Element],
+    environment: Mapping[str, str],
+    *,
+    store: Path,
 ) -> HostPaths:
-    """Say where this machine keeps what hooks ask for."""
-    shipped = str(resources.elements_directory())
-    user_path = environment.get("ELEMENTS_PATH", "")
+    """Say where this machine keeps what hooks ask for; `elements` are those of `read_sources`."""
+    shipped = resources.elements_directory()
+    folders = [folder for folder in environment.get("ELEMENTS_PATH", "").split(":") if folder]
+    if any(element.path.parent == shipped for element in elements):
+        folders.append(str(shipped))
     return HostPaths(
         build_folder=BUILD_FOLDER,
         library=str(resources.library_directory()),
         python=environment.get("DIB_PYTHON_EXEC") or sys.executable,
         image_cache=definition.image_cache or str(store / "cache"),
         lock_files=environment.get("DIB_LOCKFILES") or str(store / "cache" / "lockfiles"),
-        elements_path=f"{user_path}:{shipped}" if user_path else shipped,
+        elements_path=":".join(folders),
         tools=str(resources.tools_directory()),
     )
 

@@ -20,6 +20,7 @@ from dibflow.engine.failure import hook_failed
 from dibflow.engine.journal import Happening, Journal
 from dibflow.engine.surroundings import ENDS_MOUNTS, Surroundings, sees_resolver
 from dibflow.errors import StepError
+from dibflow.planning.breaks import AfterError
 from dibflow.planning.hostfiles import host_files
 from dibflow.planning.plan import Plan, Step, StepKind
 from dibflow.sandbox.run import Sandbox
@@ -34,11 +35,15 @@ _STEP_OWN = frozenset({"_", "SHLVL", "PWD", "OLDPWD", "IMAGE_BLOCK_DEVICE", "IMA
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """Runs steps of one plan, each in the surroundings that it finds."""
+    """Runs steps of one plan, each in the surroundings that it finds.
+
+    `after_error` is run in the sandbox of a hook that fails.
+    """
 
     surroundings: Surroundings
     sandbox: Sandbox
     journal: Journal
+    after_error: AfterError | None = None
 
     @property
     def plan(self) -> Plan:
@@ -104,6 +109,9 @@ class Executor:
         doing = f"running {step.title}"
         with self.store.stage() as staging, want_of_room(doing, self.store.root):
             spec = self.surroundings.spec(step, before, environment, lowers, staging, log=log)
+            if self.after_error is not None and isinstance(spec.program, Program):
+                look = self.surroundings.after_error(step, self.after_error)
+                spec = replace(spec, on_failure=look)
             outcome = self.sandbox.run(spec)
             caches.give_back(staging, [again.record for again in spec.hook_mounts])
             if outcome.status != 0:
@@ -145,22 +153,11 @@ class Executor:
         before = self.store.finished(step.key) if after else self.surroundings.record_before(step)
         lowers = self.surroundings.lowers(before.stack if before else ())
         inside = step.phase is not None and step.phase.inside
-        root = self.surroundings.target if inside else "/"
-        arguments = ("/bin/bash", "-c", command) if command is not None else ("/bin/bash", "-i")
-        environment = {
-            **self.surroundings.environment(step),
-            "TERM": os.environ.get("TERM", "dumb"),
-        }
+        around = self.surroundings
+        program = around.shell(command, around.environment(step), inside=inside)
         with self.store.stage() as staging:
-            spec = self.surroundings.spec(step, before, environment, lowers, staging, log=None)
-            folder = "/" if inside else self.surroundings.folder
-            return self.sandbox.run(
-                replace(
-                    spec,
-                    program=Program(arguments, environment, folder=folder, root=root),
-                    interactive=True,
-                )
-            ).status
+            spec = around.spec(step, before, program.environment, lowers, staging, log=None)
+            return self.sandbox.run(replace(spec, program=program, interactive=True)).status
 
     def new_log(self, step: Step) -> Path:
         """Give the path of the log of a new try of `step`."""

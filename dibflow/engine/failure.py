@@ -23,6 +23,15 @@ def last_lines(log: Path, count: int = LAST_LINES) -> tuple[str, ...]:
     return tuple(text.splitlines()[-count:])
 
 
+_QUOTED = "    "
+
+
+def without_last_lines(text: str) -> str:
+    """Give the text of an error without what the hook said, for who has seen that already."""
+    kept = (line for line in text.splitlines() if not line.startswith(_QUOTED))
+    return "\n".join(kept).replace("; its last lines:", "", 1)
+
+
 def hook_failed(step: Step, *, status: int, log: Path, store: Path) -> HookFailed:
     """Give the error for a hook (or environment.d) that ended with `status`."""
     owner = f' of element "{step.element}"' if step.element else ""
@@ -30,7 +39,7 @@ def hook_failed(step: Step, *, status: int, log: Path, store: Path) -> HookFaile
     what = "environment.d of" if step.kind is StepKind.ENVIRONMENT else "hook"
     name = step.phase.directory if step.kind is StepKind.ENVIRONMENT and step.phase else step.title
     lines = last_lines(log)
-    said = "".join(f"\n    {line}" for line in lines) or "\n    (nothing)"
+    said = "".join(f"\n{_QUOTED}{line}" for line in lines) or f"\n{_QUOTED}(nothing)"
     reopen = shlex.join(["dibflow", "shell", "--store", str(store), step.key[:12]])
     return HookFailed(
         f"{what} {name}{owner} {ended}; its last lines:{said}\n  log: {log}",

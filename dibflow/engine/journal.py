@@ -37,7 +37,8 @@ class Line:
 
     `size_bytes` is what the step's layer or output holds, `seconds` what it took. `text` is the
     path of the log where a step starts, and the whole error where it fails; `status` is then the
-    exit status that the error stands for. BEGIN, END and what fails beside the steps have no key.
+    exit status that the error stands for, and `hook_status` that of the hook, if one failed. BEGIN,
+    END and what fails beside the steps have no key.
     """
 
     time: float
@@ -49,6 +50,7 @@ class Line:
     size_bytes: int = 0
     text: str = ""
     status: int = 0
+    hook_status: int = 0
 
 
 class Journal:
@@ -65,11 +67,23 @@ class Journal:
         """Say how the run ended."""
         self._append(Line(time.time(), Happening.END, text=text))
 
-    def fail(self, title: str, *, text: str, status: int, step: Step | None = None) -> None:
+    def fail(
+        self, title: str, *, text: str, status: int, hook_status: int = 0, step: Step | None = None
+    ) -> None:
         """Append that something failed: `step`, or what `title` names beside the steps."""
         key, element = (step.key, step.element) if step else ("", "")
-        line = Line(time.time(), Happening.FAILED, key, title, element, text=text, status=status)
-        self._append(line)
+        self._append(
+            Line(
+                time.time(),
+                Happening.FAILED,
+                key,
+                title,
+                element,
+                text=text,
+                status=status,
+                hook_status=hook_status,
+            )
+        )
 
     def note(
         self,

@@ -21,7 +21,7 @@ from dibflow.engine import makedisk
 from dibflow.engine.build import Build
 from dibflow.engine.journal import Happening
 from dibflow.engine.sources import DiskSource, TreeSource, with_build_folder
-from dibflow.errors import StepError
+from dibflow.errors import StepError, UsageError
 from dibflow.outputs.files import appearing
 from dibflow.outputs.source import Source
 from dibflow.outputs.write import write
@@ -127,6 +127,13 @@ def finish(build: Build) -> None:
     if record is None:
         raise StepError(f"finishing the build: its last step, {last.title}, is not in the store")
     stem = build.stem()
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f'making the folder "{stem.parent}": {error.strerror}',
+            hint="choose another place with -o (--name)",
+        ) from error
     found = with_build_folder(
         build.executor, record, functools.partial(_collect, destination=stem.parent)
     )

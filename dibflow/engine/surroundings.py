@@ -7,6 +7,7 @@ over the disk gets a new file for what it will change.
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from dibflow.engine import acts, caches, resolver
 from dibflow.engine.disks import Disks
 from dibflow.errors import StepError
 from dibflow.linux import MountFlag
+from dibflow.planning.breaks import AfterError
 from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Plan, Step, StepKind
 from dibflow.planning.planner import (
@@ -235,6 +237,29 @@ class Surroundings:
             folder="/" if inside else self.folder,
             root=target if inside else "/",
         )
+
+    def shell(
+        self, command: str | None, environment: Mapping[str, str], *, inside: bool
+    ) -> Program:
+        """Give bash, for a person, or running `command`; `inside` has the image's root as root."""
+        arguments = ("/bin/bash", "-c", command) if command is not None else ("/bin/bash", "-i")
+        return Program(
+            arguments,
+            {**environment, "TERM": os.environ.get("TERM", "dumb")},
+            folder="/" if inside else self.folder,
+            root=self.target if inside else "/",
+        )
+
+    def after_error(self, step: Step, wanted: AfterError) -> Program:
+        """Give what runs in the sandbox of `step` once its program has failed."""
+        in_target = step.phase is None or step.phase.inside
+        inside = in_target and not wanted.outside
+        environment = (
+            phase_variables(Phase.POST_ROOT, self.engine, self.paths)
+            if in_target and not inside
+            else self.environment(step)
+        )
+        return self.shell(wanted.command, environment, inside=inside)
 
     def command(self, step: Step) -> str:
         """Give the path by which the program of `step` is started; empty for an act."""

@@ -52,11 +52,16 @@ def convert_command(
 
 
 def _qcow2(options: Mapping[str, str]) -> tuple[str, ...]:
-    """Give the arguments for qcow2: zstd unless the user's options name another compression."""
+    """Give the arguments for qcow2: zstd, unless the user's options name or need something else.
+
+    Version 2 of the format, ``compat=0.10``, knows only zlib. Source: qemu, docs/interop/qcow2.txt.
+    """
     compressed = options.get("compressed") == "yes"
     given = options.get("qemu-img-options", "")
     wanted = [given] if given else []
-    if compressed and "compression_type" not in given:
+    named = given.split(",")
+    zlib = "compat=0.10" in named or "compat=v2" in named or "compression_type" in given
+    if compressed and not zlib:
         wanted.append("compression_type=zstd")
     return (
         *(("-c",) if compressed else ()),

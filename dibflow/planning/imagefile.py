@@ -1,8 +1,9 @@
 """Image definitions in YAML: the format of diskimage-builder's own command, and ``include``.
 
-A file holds a mapping, or a list of them. Mappings with the same ``imagename`` describe one image
-together: lists are appended, mappings updated, everything else replaced. A mapping without a name
-goes on with the image before it; the first one is called ``image``.
+A file holds a mapping, or a list of them; several files are read as one. Mappings with the same
+``imagename`` describe one image together: lists are appended, mappings updated, everything else
+replaced. A mapping without a name goes on with the image before it; the first one is called
+``image``.
 
 ``include: FILE`` (or a list of files, relative to the file that names them) puts the mappings of
 those files before the keys beside it, merged by the same rules, so that an image can be a few lines
@@ -37,8 +38,8 @@ class _Key:
     read: Callable[[YamlValue], _Plain]
 
 
-def read_image_file(path: Path) -> tuple[ImageDefinition, ...]:
-    """Read the images that a file describes, in the order their names first appear.
+def read_image_file(*paths: Path) -> tuple[ImageDefinition, ...]:
+    """Read the images that files describe, in the order their names first appear.
 
     Raises DefinitionError for whatever is unknown, of another type or out of range; its message
     starts with file and line, names the key and says what was expected.
@@ -46,8 +47,8 @@ def read_image_file(path: Path) -> tuple[ImageDefinition, ...]:
     images: dict[str, _Fields] = {}
     first_mention: dict[str, YamlValue] = {}
     name = DEFAULT_NAME
-    for entry in _entries(path):
-        fields = _fields_of(entry, including=(path.resolve(),))
+    for entry in (entry for path in paths for entry in _entries(path)):
+        fields = _fields_of(entry, including=(entry.path.resolve(),))
         name = str(fields.get("name", name))
         first_mention.setdefault(name, entry)
         images[name] = _merged(images.get(name, {}), fields)

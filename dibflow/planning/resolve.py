@@ -17,7 +17,10 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ResolvedDefinition(ImageDefinition):
-    """A definition in which `arch`, `install_type` and `root_label` are always set."""
+    """A definition in which `arch`, `install_type` and `root_label` are always set.
+
+    `ramdisk_element` is set for a ramdisk, and None for any other image.
+    """
 
     arch: str
     install_type: str
@@ -61,6 +64,7 @@ def resolve(
         or variables.get("DIB_DEFAULT_INSTALLTYPE")
         or "source",
         "root_label": definition.root_label or variables.get("ROOT_LABEL") or label,
+        "ramdisk_element": _ramdisk_element(definition, variables) if definition.ramdisk else None,
         "skip_base": definition.skip_base or variables.get("SKIP_BASE") == "1",
         "offline": definition.offline or bool(variables.get("DIB_OFFLINE")),
         "image_cache": definition.image_cache or variables.get("DIB_IMAGE_CACHE"),
@@ -76,6 +80,10 @@ def resolve(
         or _number("MAX_ONLINE_RESIZE", variables, whole=True),
     }
     return ResolvedDefinition(**values)
+
+
+def _ramdisk_element(definition: ImageDefinition, variables: Mapping[str, str]) -> str:
+    return definition.ramdisk_element or variables.get("RAMDISK_ELEMENT") or "ramdisk"
 
 
 def _number(name: str, variables: Mapping[str, str], *, whole: bool = False) -> float | int | None:

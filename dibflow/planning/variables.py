@@ -40,6 +40,9 @@ HOST_ONLY = frozenset(
         *("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY", "DIB_OFFLINE"),
         # how much is said, and where it is kept meanwhile
         *("DIB_DEBUG_TRACE", "DIB_QUIET", "DIB_NO_TIMESTAMP", "DIB_NO_TMPFS", "DIB_MIN_TMPFS"),
+        *("LOGFILE", "DIB_SHOW_IMAGE_USAGE", "DIB_SHOW_IMAGE_USAGE_FULL", "DUMP_CONFIG_GRAPH"),
+        # where a person wants to look in; "break" is a word of every other script
+        *("break", "break_cmd", "break_outside_target"),
     }
 )
 """Variables that never enter a key: they say where, by whom and how loudly an image is built."""
@@ -99,7 +102,7 @@ def engine_variables(
     environment.update(
         {
             "ARCH": definition.arch,
-            "DIB_ARGS": dib_arguments(definition),
+            "DIB_ARGS": user.get("DIB_ARGS") or dib_arguments(definition),
             "DIB_BOOT_LABEL": layout.boot_label,
             "DIB_MOUNTPOINTS": "|".join(layout.mount_points),
             "DIB_ROOT_FSTYPE": layout.root_fstype,
@@ -127,12 +130,7 @@ def engine_variables(
     filesystem = environment.get("FS_TYPE") or "ext4"
     for name, value in _defaults(definition, filesystem).items():
         environment.setdefault(name, value)
-    if definition.skip_base:
-        environment["SKIP_BASE"] = "1"
-    if definition.checksum:
-        environment["DIB_CHECKSUM"] = "1"
-    if definition.uncompressed:
-        environment["COMPRESS_IMAGE"] = ""
+    environment.update(_of_options(definition))
     environment["DIB_DEBUG_TRACE"] = str(definition.debug_trace)
     environment["DIB_ENV"] = _declarations(environment)
     return MappingProxyType(environment)
@@ -149,6 +147,24 @@ def _defaults(definition: ResolvedDefinition, filesystem: str) -> dict[str, str]
     if definition.image_size_gib is not None:
         values["DIB_IMAGE_SIZE"] = f"{definition.image_size_gib:g}"
     return values
+
+
+def _of_options(definition: ResolvedDefinition) -> dict[str, str]:
+    """Give the variables that DIB exports for options that were given."""
+    values: dict[str, object] = {
+        "SKIP_BASE": "1" if definition.skip_base else None,
+        "DIB_CHECKSUM": "1" if definition.checksum else None,
+        "COMPRESS_IMAGE": "" if definition.uncompressed else None,
+        "DIB_NO_TMPFS": "1" if definition.no_tmpfs else None,
+        "DIB_MIN_TMPFS": definition.min_tmpfs_gib,
+        "DIB_IMAGE_EXTRA_SIZE": definition.image_extra_size_mib,
+        "DIB_JOURNAL_SIZE": definition.mkfs_journal_size_mib,
+        "MAX_ONLINE_RESIZE": definition.max_online_resize,
+        "DOCKER_TARGET": definition.docker_target,
+        "LOGFILE": definition.logfile,
+        "RAMDISK_ELEMENT": definition.ramdisk_element,
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 _DIE = """() {

@@ -28,7 +28,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -211,7 +211,7 @@ def _init(spec: SandboxSpec, caller: int, writer: int, log: int | None, capture:
     if _parent_as_seen_from_outside() != caller:
         os._exit(_CANNOT_START)
     _close_all_but({writer, log, capture})
-    if spec.interactive:
+    if spec.interactive or spec.on_failure is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     else:
         os.setsid()
@@ -241,15 +241,13 @@ def _init(spec: SandboxSpec, caller: int, writer: int, log: int | None, capture:
         data: object = None
         status = 0
         if isinstance(spec.program, Act):
-            try:
-                data = spec.program.function(build)
-            except OSError as error:
-                raise StepError(f"working in the image: {error}") from error
+            data = _act(spec.program, build)
         else:
-            program = spec.program
-            if spec.disk is not None:
-                program = replace(program, environment={**program.environment, **disk.variables()})
+            shown = disk.variables() if spec.disk is not None else {}
+            program = _with(spec.program, shown)
             status = _run(program, log=log, capture=capture, interactive=spec.interactive)
+            if status and spec.on_failure is not None:
+                _run(_with(spec.on_failure, shown), log=None, capture=capture, interactive=True)
         stopped = _kill_the_rest(disk.servers)
         if spec.finish is not None:
             spec.finish(build)
@@ -270,6 +268,17 @@ def _init(spec: SandboxSpec, caller: int, writer: int, log: int | None, capture:
             "data": data,
         },
     )
+
+
+def _act(act: Act, build: Path) -> object:
+    try:
+        return act.function(build)
+    except OSError as error:
+        raise StepError(f"working in the image: {error}") from error
+
+
+def _with(program: Program, variables: Mapping[str, str]) -> Program:
+    return replace(program, environment={**program.environment, **variables})
 
 
 def _remade(spec: SandboxSpec, made: Iterable[MountEntry]) -> dict[int, HookMount]:

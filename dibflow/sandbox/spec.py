@@ -194,6 +194,8 @@ class SandboxSpec:
     and standard error. `disk` is mounted over `root`. `prepare` is called with the build folder
     once all is mounted, `finish` when nothing runs any more. `hook_mounts` are the mounts of
     earlier hooks, made before `kernel` (proc, dev, sys). Interactive sandboxes keep the terminal.
+    `on_failure` is started with the terminal if `program` has failed, while all is as that left it;
+    its own status counts for nothing.
     """
 
     start: Path
@@ -206,6 +208,7 @@ class SandboxSpec:
     hook_mounts: tuple[Remade, ...] = ()
     kernel: tuple[Mount, ...] = ()
     interactive: bool = False
+    on_failure: Program | None = None
     build_folder: str = BUILD_FOLDER
 
 

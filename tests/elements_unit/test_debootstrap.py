@@ -64,6 +64,60 @@ def test_the_mirror_is_the_last_word(building: Building) -> None:
     assert "--components=main,contrib" in called
 
 
+def test_the_sources_of_the_release_make_a_root_that_is_up_to_date(building: Building) -> None:
+    own = [
+        f"deb {MIRROR} bookworm main",
+        f"deb {MIRROR} bookworm-updates main",
+        "deb http://security.example bookworm-security main",
+    ]
+    other = "deb http://other.example stable main"
+
+    called = building.called(DIB_APT_SOURCES_CONF="\n".join(f"x:{line}" for line in [*own, other]))
+
+    assert called[-5:] == ["", str(building.root), *own]
+    assert "--skip=cleanup/apt/lists" in called
+
+
+def test_sources_without_the_mirror_leave_the_mirror_alone(building: Building) -> None:
+    called = building.called(DIB_APT_SOURCES_CONF="x:deb http://other.example bookworm main")
+
+    assert called[-3:] == ["bookworm", str(building.root), MIRROR]
+    assert "--skip=cleanup/apt/lists" not in called
+
+
+def test_the_packages_of_one_first_root_serve_the_next(building: Building, stub: Stub) -> None:
+    # What mmdebstrap does with its hooks: one before it downloads, one when all is installed.
+    stub(
+        "mmdebstrap",
+        f"""
+for word; do
+    case $word in
+    --setup-hook=*) take=${{word#*=}} ;;
+    --customize-hook=*) keep=${{word#*=}} ;;
+    esac
+done
+cd "{building.root}"
+sh -c "$take" exec "$PWD"
+ls var/cache/apt/archives >"{building.folder}/called"
+printf new >var/cache/apt/archives/apt_1_amd64.deb
+sh -c "$keep" exec "$PWD"
+rm -r var
+""",
+    )
+    tree = {"TMP_HOOKS_PATH": str(ELEMENTS / "debootstrap")}
+
+    first = building.called(**tree)
+    second = building.called(**tree)
+
+    assert (first, second) == ([], ["apt_1_amd64.deb"])
+    shared = building.folder / "apt" / "debian"
+    assert (shared / "apt_1_amd64.deb").read_text() == "new"
+    assert {path.name for path in shared.iterdir()} == {
+        "apt_1_amd64.deb",
+        ".first-root-bookworm-amd64",
+    }
+
+
 def test_a_snapshot_may_be_out_of_date(building: Building) -> None:
     called = building.called(DIB_DEBIAN_SNAPSHOT="20260131T235959Z", DIB_DEBIAN_COMPONENTS="a,b")
 

@@ -163,6 +163,14 @@ CHAIN = DiskFile(Path("top.qcow2"), "qcow2")
             [],
         ),
         ({"qemu-img-options": "cluster_size=2M"}, ["cluster_size=2M"], ["-c"]),
+        *(
+            (
+                {"compressed": "yes", "qemu-img-options": f"cluster_size=2M,{version}"},
+                ["-c", f"cluster_size=2M,{version}"],
+                [],
+            )
+            for version in ("compat=0.10", "compat=v2")
+        ),
     ],
 )
 def test_qcow2_is_compressed_with_zstd_unless_told_otherwise(

@@ -8,6 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from dibflow.errors import (
+    AlreadyProvided,
+    DibflowError,
+    DuplicateHook,
+    ElementNotFound,
+    MissingOperatingSystem,
+)
 from dibflow.planning.element import Element, ElementPath
 from dibflow.planning.expansion import command_line_elements, expand
 from dibflow.planning.hooks import HookTree, merge_elements
@@ -120,3 +127,40 @@ def test_every_upstream_element_can_be_read() -> None:
 
     assert len(elements) > 100
     assert all(elements[name].name == name for name in elements)
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "words"),
+    [
+        (
+            ["modprobe-blacklist", "debian-minimal"],
+            DuplicateHook,
+            ('"modprobe"', '"modprobe-blacklist"', "install.d/80-modprobe-blacklist"),
+        ),
+        (
+            ["vm", "block-device-mbr", "block-device-gpt", "debian-minimal"],
+            AlreadyProvided,
+            ('"block-device"', '"block-device-mbr"', '"block-device-gpt"'),
+        ),
+        (
+            ["debian-minimal", "ubuntu-minimal"],
+            AlreadyProvided,
+            ('"operating-system"', '"debian-minimal"', '"ubuntu-minimal"'),
+        ),
+        (["sysctl"], MissingOperatingSystem, ("operating system",)),
+        (
+            ["deploy-kexec", "debian-minimal"],
+            ElementNotFound,
+            ('no element "deploy"', 'needed by "deploy-kexec"'),
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_built_is_refused_with_its_reason(
+    image: list[str], error: type[DibflowError], words: tuple[str, ...]
+) -> None:
+    with pytest.raises(error) as refused:
+        tree_of(image)
+
+    for word in words:
+        assert word in refused.value.message

@@ -84,6 +84,16 @@ def workshop(tmp_path: Path) -> Workshop:
     return Workshop(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def debian_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the store of the tests that need finished images, so that roots are made once.
+
+    DIBFLOW_STORE may name one that is shared with other builds.
+    """
+    shared = os.environ.get("DIBFLOW_STORE")
+    return Path(shared) if shared else tmp_path_factory.mktemp("debian-store")
+
+
 @dataclass(frozen=True)
 class UbuntuMirror:
     """The archive of `tests.system.archive`, served; it is not signed with the other key."""

@@ -17,7 +17,7 @@ from tests.system.conftest import UbuntuMirror
 from tests.system.harness import Workshop
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.needs(
         *("root-namespaces", "overlay", "debian-mirror", "mmdebstrap"),
         *("gpg", "dpkg-scanpackages", "git"),

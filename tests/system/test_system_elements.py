@@ -48,7 +48,7 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(tmp_path_factory: pytest.TempPathFactory, debian_store: Path) -> Built:
     folder = tmp_path_factory.mktemp("system")
     key = machine.make_key(folder)
     (folder / "home" / ".ssh").mkdir(parents=True)
@@ -56,8 +56,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     write_probe(folder / "elements" / "probe")
     environment = {
         **os.environ,
-        # The cache of layers may be shared with other builds, so that roots are made once.
-        "DIBFLOW_STORE": os.environ.get("DIBFLOW_STORE", str(folder / "store")),
+        "DIBFLOW_STORE": str(debian_store),
         "ELEMENTS_PATH": str(folder / "elements"),
         "HOME": str(folder / "home"),
         "DIB_RELEASE": "bookworm",

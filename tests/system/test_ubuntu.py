@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.system import machine
 from tests.system.archive import POCKETS, SUITE, served
 from tests.system.conftest import UbuntuMirror
 from tests.system.harness import Ended, Workshop
@@ -20,8 +21,8 @@ from tests.system.harness import Ended, Workshop
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.needs(
-        *("root-namespaces", "overlay", "debian-mirror", "mmdebstrap"),
-        *("gpg", "dpkg-scanpackages"),
+        *("root-namespaces", "overlay", "loop", "fuse", "debian-mirror", "mmdebstrap"),
+        *("gpg", "dpkg-scanpackages", "qemu-img", "qemu-storage-daemon", "mkfs.ext4"),
     ),
 ]
 
@@ -53,8 +54,8 @@ class Built:
         }
 
 
-def build(workshop: Workshop, *elements: str) -> Ended:
-    command = ["dibflow", "build", *elements, "-t", "tar", "-o", "demo", "--strict-inputs"]
+def build(workshop: Workshop, *elements: str, types: str = "tar") -> Ended:
+    command = ["dibflow", "build", *elements, "-t", types, "-o", "demo", "--strict-inputs"]
     return workshop.run(*command, patience_seconds=_PATIENCE_SECONDS)
 
 
@@ -71,7 +72,8 @@ def ubuntu(folder: Path, mirror: UbuntuMirror) -> Workshop:
 @pytest.fixture(scope="module")
 def minimal(tmp_path_factory: pytest.TempPathFactory, ubuntu_mirror: UbuntuMirror) -> Built:
     workshop = ubuntu(tmp_path_factory.mktemp("minimal"), ubuntu_mirror)
-    ended = build(workshop, "ubuntu-minimal")
+    workshop.variables["DIB_GRUB_TIMEOUT"] = "0"
+    ended = build(workshop, "vm", "ubuntu-minimal", types="tar,qcow2")
     assert ended.status == 0, ended.output[-4000:]
     return Built(workshop, ended)
 
@@ -119,6 +121,15 @@ def test_what_concerns_only_the_build_is_gone(minimal: Built) -> None:
 def test_the_settings_of_the_build_are_recorded(minimal: Built) -> None:
     assert 'DIB_RELEASE="noble"' in minimal.text("etc/dib-manifests/dib_environment")
     assert "./etc/dib_environment" in minimal.names()
+
+
+@pytest.mark.needs("qemu-system-x86_64")
+def test_the_disk_boots_to_its_login(minimal: Built) -> None:
+    command = ["dibflow", "boot", "demo.qcow2", *machine.EMULATED, "--timeout", "600"]
+
+    booted = minimal.workshop.run(*command, patience_seconds=700)
+
+    assert booted.status == 0, booted.output
 
 
 def test_a_strange_signature_ends_the_build_and_names_the_key(
