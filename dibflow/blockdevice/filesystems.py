@@ -95,10 +95,11 @@ def fill_command(
 ) -> tuple[str, ...]:
     """Give the command that makes an ext filesystem in a part of a file, and fills it.
 
-    It holds what `folder` does. The rest is as for `make_command`. Source: mke2fs(8), ``-d``,
-    ``-E offset``.
+    It holds what `folder` does; that part of the file is a hole. The rest is as for `make_command`.
+    Source: mke2fs(8), ``-d``, ``-E lazy_journal_init``, ``-E offset``.
     """
-    place = (f"offset={offset_bytes}",) if offset_bytes else ()
+    # The file is new, so the journal is zero without 64 MiB of zeroes being written.
+    place = ("lazy_journal_init=1", *((f"offset={offset_bytes}",) if offset_bytes else ()))
     command = _ext_command(mkfs, uuid, hash_seed, journal_bytes, extended=place)
     return (*command, "-d", folder, image, f"{size_bytes // 1024}k")
 
