@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.needs(
         *("root-namespaces", "overlay", "loop", "fuse", "debian-mirror", "mmdebstrap"),
         *("mkfs.ext4", "qemu-img", "qemu-storage-daemon", "qemu-system-x86_64"),
