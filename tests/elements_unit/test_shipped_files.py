@@ -66,8 +66,7 @@ INTERFACE = {
     "debootstrap": "environment.d/10-debootstrap-default-locale "
     "environment.d/20-network-interface-names root.d/08-debootstrap "
     "install.d/10-debian-networking install.d/12-debian-locale-gen "
-    "install.d/15-cleanup-debootstrap install.d/00-parallel-initramfs "
-    "post-install.d/98-parallel-initramfs cleanup.d/99-clean-up-cache",
+    "install.d/15-cleanup-debootstrap cleanup.d/99-clean-up-cache",
     "devuser": "environment.d/50-devuser extra-data.d/50-devuser install.d/50-devuser",
     "dhcp-all-interfaces": "install.d/50-dhcp-all-interfaces "
     "install.d/60-remove-cloud-image-interfaces",
