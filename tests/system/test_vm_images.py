@@ -176,7 +176,7 @@ class Shop:
     def image(self, layout: Layout) -> Image:
         if layout not in self.images:
             folder = self.folder / str(len(self.images))
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)  # a build that failed is tried again
             self._build(layout, folder)
             self.images[layout] = Image(layout, folder)
         return self.images[layout]
