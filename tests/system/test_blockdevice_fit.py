@@ -183,7 +183,7 @@ mount -o loop "$1" "$2" && cp -r "$3/." "$2" && sync -f "$2" && stat -f -c '%a %
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.needs("root-namespaces", "loop")
 @pytest.mark.parametrize("fstype", ["ext3", "ext4", "xfs", "btrfs"])
 @pytest.mark.parametrize("spare", [0, 100 * MIB])

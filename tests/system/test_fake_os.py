@@ -15,7 +15,7 @@ from dibflow.planning.formats import FORMATS
 from tests.system.harness import Workshop
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.needs("root-namespaces", "overlay", "qemu-img", "mkfs.ext4"),
 ]
 

@@ -16,7 +16,7 @@ from tests.system.builttree import BuiltTree
 from tests.system.machine import Machine
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.needs(
         *("root-namespaces", "overlay", "debian-mirror", "mmdebstrap", "mkfs.ext4", "ssh-keygen")
     ),

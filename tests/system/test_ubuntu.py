@@ -19,7 +19,7 @@ from tests.system.conftest import UbuntuMirror
 from tests.system.harness import Ended, Workshop
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.needs(
         *("root-namespaces", "overlay", "loop", "fuse", "debian-mirror", "mmdebstrap"),
         *("gpg", "dpkg-scanpackages", "qemu-img", "qemu-storage-daemon", "mkfs.ext4"),
