@@ -358,6 +358,7 @@ def cloud(shop: Shop) -> Iterator[Machine]:
 
 
 @pytest.mark.needs(*machine.NEEDS)
+@pytest.mark.thorough
 class TestCloud:
     def test_no_unit_has_failed(self, cloud: Machine) -> None:
         assert cloud.said("devuser", "systemctl --failed --no-legend --plain") == ""
