@@ -22,6 +22,10 @@ _DEFAULTS = {
     ("retcode", "unhandled_exception"): "40",
     # Two builds of one image on one scheduler: look again soon, not after up to six seconds.
     ("worker", "wait_jitter"): "0.5",
+    # The scheduler in this process cannot lose its worker, but after a minute's pause (Ctrl-Z, a
+    # suspended machine, a clock that is set) it would think so and give out no more tasks. luigid
+    # reads a configuration of its own.
+    ("scheduler", "worker_disconnect_delay"): "inf",
 }
 
 
