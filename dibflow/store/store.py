@@ -39,6 +39,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -65,6 +66,9 @@ _FOLDERS = (
     *("steps", "content", "layers", "flats", "disks", "builds", "freshness", "logs"),
     *("staging", "locks", "cache"),
 )
+_MUCH_AFTER_SECONDS = 0.1
+"""A layer that takes longer to digest is worth being written to its device meanwhile."""
+
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -282,7 +286,8 @@ class DirectoryStore:
         """
         with store_errors("committing a layer", self.root):
             prune_unchanged_folders(staging.diff, over)
-            content = content_of(staging.diff)
+            with _written_meanwhile(staging.folder):
+                content = content_of(staging.diff)
             if content.empty:
                 return Layer("", 0)
             final = self.root / "layers" / content.id
@@ -428,6 +433,26 @@ class DirectoryStore:
                             folder.rename(ours / folder.name)
                             removed.append(folder.name)
         return removed
+
+
+@contextlib.contextmanager
+def _written_meanwhile(folder: Path) -> Iterator[None]:
+    """Have the body, if it takes its time, share it with the writing of the filesystem of `folder`.
+
+    This only starts what a sync afterwards waits for, so what goes wrong is found there.
+    """
+
+    def write() -> None:
+        with contextlib.suppress(OSError):
+            sync_filesystem(folder)
+
+    timer = threading.Timer(_MUCH_AFTER_SECONDS, write)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def _top_first(layers: Sequence[Path]) -> tuple[Path, ...]:
