@@ -11,7 +11,6 @@ from bench.parity.report import as_text
 from tests.system.harness import ELEMENTS
 
 pytestmark = [
-    pytest.mark.thorough,
     pytest.mark.needs("root-namespaces", "overlay", "loop", "mknod"),
     pytest.mark.needs(
         "disk-image-create", "sudo", "mkfs.ext4", "fstrim", "findmnt", "lsattr", "ps"
@@ -52,6 +51,7 @@ def test_a_difference_is_found(tmp_path: Path, environment: pytest.MonkeyPatch) 
     assert {one.name for one in comparison.verdict.unexplained} == {"etc/cache"}
 
 
+@pytest.mark.slow
 @pytest.mark.needs("debian-mirror", "mmdebstrap", "debootstrap")
 def test_upstreams_debian_minimal_is_the_same(
     tmp_path: Path, environment: pytest.MonkeyPatch

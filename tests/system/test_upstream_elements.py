@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.parity.builds import common_environment
 from tests.system.harness import ELEMENTS, Ended, Workshop
 
 upstream_paths = pytest.importorskip("diskimage_builder.paths", reason="needs diskimage-builder")
@@ -97,6 +98,38 @@ def test_mmdebstrap_refuses_the_root_that_debian_systemd_has_begun(workshop: Wor
 
     assert_failed(
         ended, 'root.d/08-debootstrap of element "debootstrap" ended with status', "is not empty"
+    )
+
+
+@pytest.fixture(scope="module")
+def debian_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that the builds of real Debians share, so that its root is made once."""
+    return tmp_path_factory.mktemp("debian") / "store"
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("debian-mirror", "mmdebstrap", "debootstrap")
+@pytest.mark.parametrize(
+    ("element", "package"),
+    [
+        ("stable-interface-names", "biosdevname"),
+        ("oat-client", "oat-client"),
+        ("dib-run-parts", "dib-utils"),
+    ],
+)
+def test_packages_that_debian_has_not_are_named(
+    workshop: Workshop, debian_store: Path, element: str, package: str
+) -> None:
+    environment = {**common_environment(workshop.environment()), "ELEMENTS_PATH": str(UPSTREAM)}
+    environment["DIBFLOW_STORE"] = str(debian_store)
+    command = ("dibflow", "build", "-t", "tar", "-o", "demo", element, "debian-minimal")
+
+    ended = workshop.run(*command, patience_seconds=1800, **environment)
+
+    assert_failed(
+        ended,
+        'install.d/01-package-installs of element "package-installs" ended with status',
+        f"Unable to locate package {package}",
     )
 
 
