@@ -23,11 +23,12 @@ from dibflow.errors import StepError
 from dibflow.planning.breaks import AfterError
 from dibflow.planning.hostfiles import host_files
 from dibflow.planning.plan import Plan, Step, StepKind
+from dibflow.planning.planner import FETCH
 from dibflow.sandbox.run import Sandbox
 from dibflow.sandbox.spec import Outcome, Program
 from dibflow.store.locks import key_lock
 from dibflow.store.records import StepRecord
-from dibflow.store.store import LayerStore, store_errors, want_of_room
+from dibflow.store.store import UNCHANGED, LayerStore, store_errors, want_of_room
 
 _STEP_OWN = frozenset({"_", "SHLVL", "PWD", "OLDPWD", "IMAGE_BLOCK_DEVICE", "IMAGE_BLOCK_DEVICES"})
 """Variables that are each step's own: bash's, and the block devices that it happened to get."""
@@ -119,7 +120,9 @@ class Executor:
             if sees_resolver(step) and spec.disk is None:
                 resolver.take_out(staging.diff, lowers)
             disks = self.surroundings.disks.commit(step, before, staging)
-            layer = self.store.commit(staging, over=lowers)
+            # What was fetched is in caches; the rest, as apt's own notes, would be of no use.
+            fetched = step.name == FETCH
+            layer = UNCHANGED if fetched else self.store.commit(staging, over=lowers)
         record = StepRecord(
             key=step.key,
             content_key=content_key,

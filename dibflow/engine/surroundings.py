@@ -19,14 +19,17 @@ from dibflow.engine.disks import Disks
 from dibflow.errors import StepError
 from dibflow.linux import MountFlag
 from dibflow.planning.breaks import AfterError
+from dibflow.planning.hooks import FETCH_DIRECTORY
 from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Plan, Step, StepKind
 from dibflow.planning.planner import (
     CLEAN_UP,
     EXTRA_PACKAGES,
+    FETCH,
     FINISH_ROOT,
     MAKE_DISK,
     PREPARE_ROOT,
+    RUN_INSIDE,
     SETTLE_HOOKS,
 )
 from dibflow.planning.resolve import ResolvedDefinition
@@ -223,6 +226,10 @@ class Surroundings:
             words = dict(step.parameters)["packages"].split()
             script = 'exec install-packages "$@"'
             return Program(("/bin/bash", "-c", script, "bash", *words), environment, root=target)
+        if step.name == FETCH:
+            words = dict(step.parameters)["programs"].split()
+            script = f"{evaluation(IN_TARGET)}{_fetching(IN_TARGET)}"
+            return Program(("/bin/bash", "-c", script, "bash", *words), environment, root=target)
         assert step.phase is not None  # noqa: S101 - hooks and environments have one
         inside = step.phase.inside
         tree = IN_TARGET if inside else f"{build}/{TREE}"
@@ -300,13 +307,26 @@ done
 """
 
 
+def _fetching(tree: str) -> str:
+    """Give the bash script that runs the programs of ``fetch.d`` named by its arguments.
+
+    One that fails keeps no hook from running: what is not in the caches then is fetched later.
+    """
+    folder = shlex.quote(f"{tree}/{FETCH_DIRECTORY}")
+    return f"""for _dibflow_name in "$@"; do
+    {folder}/"${{_dibflow_name}}" ||
+        echo "dibflow: ${{_dibflow_name}} ended with status $?; the build goes on without it"
+done
+"""
+
+
 def kernel_mounts(step: Step, build: str) -> tuple[Mount, ...]:
     """Describe what the kernel shows in the target while `step` runs; none for most acts.
 
     The target has its own devpts, with the options of the host's, and sysfs read-only, by which
     packages tell that they are not on a running machine.
     """
-    program = step.phase is not None or step.name == EXTRA_PACKAGES
+    program = step.phase is not None or step.name in RUN_INSIDE
     if not program or step.phase is Phase.ROOT:
         return ()
     target = f"{build}/{TARGET}"
@@ -316,7 +336,7 @@ def kernel_mounts(step: Step, build: str) -> tuple[Mount, ...]:
         Mount("devpts", "devpts", f"{target}/dev/pts", options=_devpts_options()),
         Mount("sysfs", "sysfs", f"{target}/sys", MountFlag.RDONLY),
     ]
-    if step.phase is not None and step.phase.inside:
+    if step.name == FETCH or (step.phase is not None and step.phase.inside):
         mounts += read_only_bind(f"{build}/{TREE}", f"{target}{IN_TARGET}")
     return tuple(mounts)
 
@@ -335,4 +355,4 @@ def _devpts_options() -> str:
 
 def sees_resolver(step: Step) -> bool:
     """Tell whether a program runs in `step`; the engine's acts handle the placeholder itself."""
-    return step.kind is not StepKind.ACT or step.name == EXTRA_PACKAGES
+    return step.kind is not StepKind.ACT or step.name in RUN_INSIDE

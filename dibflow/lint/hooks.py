@@ -11,11 +11,11 @@ from dibflow.lint.model import Problem, Rule, Severity
 from dibflow.lint.shelltext import commands
 from dibflow.lint.source import ElementSource
 from dibflow.lint.surroundings import Surroundings
-from dibflow.planning.hooks import ENVIRONMENT_DIRECTORY
+from dibflow.planning.hooks import ENVIRONMENT_DIRECTORY, FETCH_DIRECTORY
 from dibflow.planning.ordering import ENVIRONMENT_NAME, HOOK_NAME
 from dibflow.planning.phases import Phase
 
-_HOOK_FOLDERS = (*(phase.directory for phase in Phase), ENVIRONMENT_DIRECTORY)
+_HOOK_FOLDERS = (*(phase.directory for phase in Phase), ENVIRONMENT_DIRECTORY, FETCH_DIRECTORY)
 _READ_BY_ELEMENTS = frozenset(
     {
         *("binary-deps.d", "init.d", "udev.d", "ramdisk-install.d", "dracut-drivers.d"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dibflow.planning.element import Element
 
 ENVIRONMENT_DIRECTORY = "environment.d"
+FETCH_DIRECTORY = "fetch.d"
 
 _LEFT_OUT = frozenset(("tests", "__pycache__"))
 _INSTALL_TYPES_HOOK = "99-enable-install-types"
@@ -126,7 +127,7 @@ class HookTree:
         """List what a phase will run, in order; `names` is what a hook's name must contain."""
         runnable = {}
         for file in self.files_in(phase.directory):
-            found = self._judge(file, phase, names)
+            found = self._judge(file, names, on_host=not phase.inside)
             if isinstance(found, TreeFile):
                 runnable[file.name] = Hook(phase, file.name, file.element, found.source)
         return tuple(runnable[name] for name in hook_order(runnable))
@@ -136,9 +137,17 @@ class HookTree:
     ) -> tuple[IgnoredFile, ...]:
         """List the files of a phase's folder that it will not run, each with the reason."""
         judged = (
-            (file, self._judge(file, phase, names)) for file in self.files_in(phase.directory)
+            (file, self._judge(file, names, on_host=not phase.inside))
+            for file in self.files_in(phase.directory)
         )
         return tuple(IgnoredFile(file, why) for file, why in judged if isinstance(why, Reason))
+
+    def fetchers(self, *, names: re.Pattern[str] = HOOK_NAME) -> tuple[str, ...]:
+        """List the programs of ``fetch.d`` that will run, in order, by name."""
+        files = self.files_in(FETCH_DIRECTORY)
+        judged = {file.name: self._judge(file, names, on_host=False) for file in files}
+        runnable = [name for name, found in judged.items() if isinstance(found, TreeFile)]
+        return tuple(hook_order(runnable))
 
     def environment_files(self) -> tuple[TreeFile, ...]:
         """List what every phase sources before its hooks, in order; the executable bit is free."""
@@ -149,9 +158,9 @@ class HookTree:
         }
         return tuple(sourced[name] for name in environment_order(sourced))
 
-    def _judge(self, file: TreeFile, phase: Phase, names: re.Pattern[str]) -> TreeFile | Reason:
+    def _judge(self, file: TreeFile, names: re.Pattern[str], *, on_host: bool) -> TreeFile | Reason:
         """Give the file that runs under the name of `file`, or the reason why none does."""
-        regular = self._regular(file, on_host=not phase.inside)
+        regular = self._regular(file, on_host=on_host)
         if regular is None:
             return Reason.NO_FILE
         # A line break never fits: dib-run-parts reads the listing of the folder line by line.

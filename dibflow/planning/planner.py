@@ -6,6 +6,7 @@ The chain of one image, each line a step (or, for hooks, one step each)::
                     prepare-root      resolv.conf, mount points, default install type
     extra-data.d    environment, hooks
                     settle-hooks      from here on no hook can add another one: which are there?
+                    fetch             fills caches, beside the hooks until install.d begins
     pre-install.d   environment, hooks        (inside the target, like the next ones)
     install.d       environment, hooks
                     extra-packages    if any were asked for
@@ -38,7 +39,7 @@ from dibflow.planning.formats import (
     needs_disk,
     wanted_checksums,
 )
-from dibflow.planning.hooks import HookTree
+from dibflow.planning.hooks import FETCH_DIRECTORY, HookTree
 from dibflow.planning.ordering import hook_name_pattern
 from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Names, Plan, Step, StepKind
@@ -49,12 +50,16 @@ from dibflow.planning.variables import HOST_ONLY, HostPaths, phase_variables
 ENVIRONMENT = "environment"
 PREPARE_ROOT = "prepare-root"
 SETTLE_HOOKS = "settle-hooks"
+FETCH = "fetch"
 EXTRA_PACKAGES = "extra-packages"
 FINISH_ROOT = "finish-root"
 MAKE_DISK = "make-disk"
 COPY_IN = "copy-in"
 CLEAN_UP = "clean-up"
 DISK = "disk"
+
+RUN_INSIDE = frozenset({FETCH, EXTRA_PACKAGES})
+"""The acts that run programs inside the target, as hooks do."""
 
 _BLOCK_DEVICES = frozenset({"IMAGE_BLOCK_DEVICE", "IMAGE_BLOCK_DEVICES"})
 
@@ -123,20 +128,27 @@ class Planner:
 
     def _steps(self, settled: Listing | None) -> Iterator[Step]:
         chain = _Chain()
+        fetched: tuple[str, ...] = ()
         for phase in Phase:
             if phase is Phase.PRE_INSTALL:
-                yield chain.look(SETTLE_HOOKS, tree=self.tree_digest)
+                yield chain.look(_act(SETTLE_HOOKS, {"tree": self.tree_digest}))
+                for step in self._fetch():
+                    placed = chain.beside(step)
+                    fetched = (placed.key,)
+                    yield placed
             elif phase is Phase.BLOCK_DEVICE:
                 mount_points = " ".join(mount.mount_point for mount in self.layout.mounts)
                 yield chain.act(FINISH_ROOT, fstab=self.layout.fstab, mount_points=mount_points)
             elif phase is Phase.PRE_FINALISE and self.on_disk:
                 yield chain.act(MAKE_DISK, **self._disk())
                 yield chain.act(COPY_IN)
+            # Later steps do not wait for it: if install.d is done, nothing has to be fetched.
+            waits_for = fetched if phase is Phase.INSTALL else ()
             hooks = self._hooks(phase, settled)
             if hooks:
-                yield chain.add(self._environment(phase))
+                yield chain.add(self._environment(phase), waits_for)
             for name, added in hooks:
-                yield chain.add(self._hook(phase, name, added))
+                yield chain.add(self._hook(phase, name, added), waits_for)
             if phase is Phase.ROOT:
                 yield chain.act(PREPARE_ROOT, install_type=self.definition.install_type)
             elif phase is Phase.INSTALL and self.definition.packages:
@@ -169,19 +181,48 @@ class Planner:
         return expected
 
     def _environment(self, phase: Phase) -> Step:
-        found = [self.inputs(file.path) for file in self.tree.environment_files()]
-        names = Names.union(inputs.names for inputs in found)
-        files = {file for inputs in found for file in inputs.files}
-        variables = self._values(phase, names)
+        names, files, variables = self._joint(phase, self._environment_paths)
         return Step(
             number=0,
             kind=StepKind.ENVIRONMENT,
             phase=phase,
             name=ENVIRONMENT,
-            files=(*sorted(files), *self._host_files(variables)),
+            files=files,
             variables=variables,
             names=names,
         )
+
+    def _fetch(self) -> Iterator[Step]:
+        """Give the act that runs the programs of ``fetch.d``, if there are any; none offline."""
+        programs = self.tree.fetchers(names=hook_name_pattern(self.engine))
+        if not programs or self.definition.offline:
+            return
+        paths = [f"{FETCH_DIRECTORY}/{name}" for name in programs]
+        names, files, variables = self._joint(Phase.INSTALL, [*self._environment_paths, *paths])
+        yield Step(
+            number=0,
+            kind=StepKind.ACT,
+            phase=None,
+            name=FETCH,
+            files=files,
+            variables=variables,
+            names=names,
+            parameters=(("programs", " ".join(programs)),),
+        )
+
+    @property
+    def _environment_paths(self) -> list[str]:
+        return [file.path for file in self.tree.environment_files()]
+
+    def _joint(
+        self, phase: Phase, paths: Iterable[str]
+    ) -> tuple[Names, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+        """Give the names, files and variables that some files of the hooks tree read together."""
+        found = [self.inputs(path) for path in paths]
+        names = Names.union(inputs.names for inputs in found)
+        files = {file for inputs in found for file in inputs.files}
+        variables = self._values(phase, names)
+        return names, (*sorted(files), *self._host_files(variables)), variables
 
     def _hook(self, phase: Phase, name: str, digest: str) -> Step:
         path = f"{phase.directory}/{name}"
@@ -271,21 +312,28 @@ class _Chain:
     count: int = 0
     looks: tuple[str, ...] = ()
 
-    def add(self, step: Step) -> Step:
-        """Give `step` with its number and predecessor; it becomes the end of the chain."""
-        placed = self._placed(step, self.last)
+    def add(self, step: Step, waits_for: tuple[str, ...] = ()) -> Step:
+        """Give `step` with its number and predecessor; it becomes the end of the chain.
+
+        `waits_for` are keys of steps beside the chain that it waits for.
+        """
+        placed = self._placed(step, self.last, waits_for)
         self.last = placed.key
         return placed
 
-    def look(self, name: str, **parameters: str) -> Step:
+    def look(self, step: Step) -> Step:
         """Give an act that changes nothing: steps after it wait for it, but build on the last one.
 
         What it looks at (the hooks tree) may change without a change for the steps that follow. All
         of them wait, because those in between may be done already.
         """
-        placed = self._placed(_act(name, parameters), self.last)
+        placed = self.beside(step)
         self.looks = (*self.looks, placed.key)
         return placed
+
+    def beside(self, step: Step) -> Step:
+        """Give an act that changes nothing and that only those steps wait for that say so."""
+        return self._placed(step, self.last)
 
     def act(self, name: str, **parameters: str) -> Step:
         """Give an act of the engine as the new end of the chain."""
@@ -310,10 +358,13 @@ class _Chain:
         )
         return self._placed(step, after)
 
-    def _placed(self, step: Step, after: str) -> Step:
+    def _placed(self, step: Step, after: str, waits_for: tuple[str, ...] = ()) -> Step:
         self.count += 1
         return replace(
-            step, number=self.count, after=(after,) if after else (), waits_for=self.looks
+            step,
+            number=self.count,
+            after=(after,) if after else (),
+            waits_for=(*self.looks, *waits_for),
         )
 
 

@@ -111,6 +111,10 @@ class Layer:
     size_bytes: int
 
 
+UNCHANGED = Layer("", 0)
+"""The layer of a step that changes nothing."""
+
+
 class LayerStore(Protocol):
     """What the engine needs of a store. `tests/contracts/store.py` says how each must behave."""
 
@@ -289,7 +293,7 @@ class DirectoryStore:
             with _written_meanwhile(staging.folder):
                 content = content_of(staging.diff)
             if content.empty:
-                return Layer("", 0)
+                return UNCHANGED
             final = self.root / "layers" / content.id
             if not final.exists():
                 for entry in staging.folder.iterdir():

@@ -206,6 +206,42 @@ def test_what_the_engine_only_looks_at_is_in_no_later_key(search: Path) -> None:
     assert following.after == (titles["extra-data.d/20-data"].key,)
 
 
+def test_programs_of_fetch_d_run_beside_the_hooks_until_install_d(search: Path) -> None:
+    write_element(
+        search / "app",
+        {"fetch.d/50-app": "download", "pre-install.d/10-app": "true"},
+        deps=["os"],
+    )
+
+    steps = {step.title: step for step in plan_of(search).steps}
+
+    fetch = steps["fetch"]
+    assert fetch.after == (steps["extra-data.d/20-data"].key,)
+    assert [path for path, _ in fetch.files] == ["fetch.d/50-app"]
+    assert fetch.key not in steps["pre-install.d/10-app"].waits_for
+    assert fetch.key in steps["install.d/environment"].waits_for
+    assert fetch.key in steps["install.d/100-late"].waits_for
+    assert fetch.key not in steps["finish-root"].waits_for
+    assert steps["install.d/environment"].after == (steps["pre-install.d/10-app"].key,)
+
+
+def test_what_is_fetched_changes_no_other_step(search: Path) -> None:
+    write_element(search / "app", {"fetch.d/50-app": "download"}, deps=["os"])
+    before = plan_of(search)
+
+    (search / "app" / "fetch.d" / "50-app").write_text("#!/bin/bash\ndownload more\n")
+
+    assert changed(before, plan_of(search)) == ["fetch"]
+
+
+def test_nothing_is_fetched_offline(search: Path) -> None:
+    write_element(search / "app", {"fetch.d/50-app": "download"}, deps=["os"])
+
+    plan = plan_of(search, user={"DIB_OFFLINE": "1"})
+
+    assert "fetch" not in [step.title for step in plan.steps]
+
+
 def test_an_output_type_more_changes_no_other_step(search: Path) -> None:
     before = plan_of(search, types=("tar",))
 

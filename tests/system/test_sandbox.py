@@ -170,6 +170,27 @@ def test_a_mount_of_a_hook_is_there_for_later_ones(workshop: Workshop) -> None:
     assert "./var/cache/x/added" not in workshop.tree()
 
 
+def test_what_fetch_d_leaves_in_a_cache_is_there_for_install_d(workshop: Workshop) -> None:
+    cache = workshop.folder / "cache"
+    cache.mkdir()
+    workshop.variables["DIB_IMAGE_CACHE"] = str(cache)
+    workshop.hook(
+        "cache/root.d/50-bind",
+        'mkdir -p "$TARGET_ROOT/x"\nmount --bind "$DIB_IMAGE_CACHE" "$TARGET_ROOT/x"',
+    )
+    workshop.hook("cache/fetch.d/40-broken", "echo lost >/x/half; exit 3")
+    workshop.hook("cache/fetch.d/50-works", "echo fetched >/x/package; echo no >/etc/no-trace")
+    workshop.hook("cache/install.d/50-use", "cat /x/package >/etc/used")
+
+    ended = workshop.build("cache")
+
+    assert ended.status == 0, ended.output
+    assert workshop.text("etc/used") == "fetched\n"
+    assert "./etc/no-trace" not in workshop.tree()
+    log = workshop.run("dibflow", "log", "fetch")
+    assert "40-broken ended with status 3; the build goes on without it" in log.output
+
+
 def test_a_mount_whose_source_was_cleared_is_made_again(workshop: Workshop) -> None:
     cache = workshop.folder / "cache"
     workshop.variables["DIB_IMAGE_CACHE"] = str(cache)
