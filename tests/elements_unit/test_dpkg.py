@@ -175,6 +175,15 @@ def test_install_packages_runs_apt_once(run: Run, arguments: list[str], expected
 
 
 @pytest.mark.usefixtures("apt")
+def test_nothing_is_downloaded_to_a_folder_that_goes_with_the_step(run: Run) -> None:
+    done = run(INSTALL_PACKAGES, "-d", "curl")
+
+    assert done.returncode == 0
+    assert "/var/cache/apt/archives is not shared" in done.stdout
+    assert "noninteractive" not in done.stdout
+
+
+@pytest.mark.usefixtures("apt")
 @pytest.mark.parametrize("arguments", [[], [""], ["-e"], ["-m", "web"]])
 def test_an_empty_list_is_no_error(run: Run, arguments: list[str]) -> None:
     done = run(INSTALL_PACKAGES, *arguments)

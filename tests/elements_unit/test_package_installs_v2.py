@@ -45,6 +45,15 @@ def test_uninstall_removes(run: Run, listed: Path) -> None:
     assert done.stdout.splitlines()[-1] == "installer: -e gcc"
 
 
+def test_the_packages_of_all_phases_are_downloaded_at_once(run: Run, listed: Path) -> None:
+    early = {"pre-install.d": {"install": [["git", "c"]]}}
+    listed.write_text(json.dumps({**PACKAGES, **early}))
+
+    done = run(PROGRAM, "--download", listed)
+
+    assert done.stdout.splitlines()[-1] == "installer: -d curl fuse3 git libfuse3 zsh"
+
+
 def test_noop_only_prints_the_command(run: Run, listed: Path) -> None:
     done = run(PROGRAM, "--phase", "install.d", "--noop", listed)
 
