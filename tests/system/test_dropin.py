@@ -13,6 +13,8 @@ import pytest
 
 from dibflow.engine.journal import Happening
 from tests.system.harness import PATIENCE_SECONDS, Ended, Workshop
+from tests.system.test_disk_resume import loops, of
+from tests.system.test_disk_stage import LAYOUTS
 
 pytestmark = pytest.mark.needs("root-namespaces", "overlay", "mknod")
 
@@ -323,6 +325,29 @@ class TestBreaks:
 
         assert "I was here" in ended.output
         assert workshop.titles(Happening.BUILT, after=before) == []
+
+    @pytest.mark.needs("loop", "fuse", "qemu-storage-daemon", "qemu-img", "mkfs.ext4", "mount")
+    def test_stop_over_the_partitions_of_a_disk(self, workshop: Workshop) -> None:
+        (workshop.folder / "disk.yaml").write_text(LAYOUTS["mbr"])
+        command = """tail -n 1 /etc/tiny-trace
+            while read -r source place type _; do
+                [[ ${place} != / ]] || echo "on ${source} of ${IMAGE_BLOCK_DEVICE}: ${type}"
+            done </proc/self/mounts
+            : >/etc/left"""
+        known = loops()
+
+        ended = create(
+            workshop,
+            DIB_BLOCK_DEVICE_CONFIG=f"file://{workshop.folder}/disk.yaml",
+            **{"break": "before-finalise"},
+            break_cmd=command,
+        )
+
+        assert ended.status == 0, ended.output
+        assert "pre-finalise/50-tiny-pre-finalise\n" in ended.output
+        assert re.search(r"on /dev/loop\d+ of /dev/loop\d+: ext4\n", ended.output)
+        assert "./etc/left" not in workshop.tree()
+        assert not set(of(workshop, loops(), known))
 
     def test_open_a_shell_that_ends_without_a_terminal(self, workshop: Workshop) -> None:
         assert create(workshop, **{"break": "before-root,after-cleanup"}).status == 0
