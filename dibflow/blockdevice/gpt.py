@@ -10,7 +10,7 @@ for partitions, the GUID of the disk, the sector of the entries, their number, s
 entry has the GUIDs of type and partition, first and last sector, flags, and the name in UTF-16.
 GUIDs are stored with their first three parts little-endian.
 
-Source: UEFI specification 2.10, sections 5.2.3 and 5.3. sfdisk(8), "Input formats".
+Source: UEFI specification 2.10, sections 5.2.3 and 5.3.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import zlib
 
 from dibflow.blockdevice.identity import derived_uuid
 from dibflow.blockdevice.parttypes import gpt_type
-from dibflow.blockdevice.sizes import MIB
 from dibflow.blockdevice.volumes import Geometry, Volume
 
 _ENTRIES = 128
@@ -62,19 +61,6 @@ def sectors(geometry: Geometry, *, identity: str) -> tuple[tuple[int, bytes], ..
     )
 
 
-def sfdisk_script(geometry: Geometry, *, identity: str) -> str:
-    """Give the same table as a script for sfdisk, for a device with the geometry's sector size."""
-    head = (
-        "label: gpt",
-        f"label-id: {_guid(identity)}",
-        "unit: sectors",
-        f"sector-size: {geometry.sector_size}",
-        f"first-lba: {MIB // geometry.sector_size}",
-    )
-    lines = [_script_line(volume, geometry.sector_size, identity) for volume in geometry.partitions]
-    return "\n".join((*head, "", *lines, ""))
-
-
 def _entry(volume: Volume, sector: int, identity: str) -> bytes:
     return _ENTRY.pack(
         uuid.UUID(gpt_type(volume.type)).bytes_le,
@@ -91,16 +77,3 @@ def _protective(last: int) -> bytes:
     count = min(last, 0xFFFFFFFF)
     ends = (b"\x00\x02\x00", b"\xff\xff\xff")
     return _PROTECTIVE.pack(0, ends[0], _PROTECTIVE_TYPE, ends[1], 1, count, b"\x55\xaa")
-
-
-def _script_line(volume: Volume, sector: int, identity: str) -> str:
-    name = volume.name.replace("\\", r"\x5c").replace('"', r"\x22")
-    return (
-        f"start={volume.start_bytes // sector}, size={volume.size_bytes // sector}, "
-        f"type={gpt_type(volume.type)}, uuid={_guid(identity, str(volume.number))}, "
-        f'name="{name}"'
-    )
-
-
-def _guid(identity: str, *what: str) -> str:
-    return str(derived_uuid(identity, "gpt", *what)).upper()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from dibflow.blockdevice.config import Defaults
-from dibflow.blockdevice.gpt import sfdisk_script
-from dibflow.blockdevice.parttypes import GPT_CODES
+from dibflow.blockdevice.identity import derived_uuid
+from dibflow.blockdevice.parttypes import GPT_CODES, gpt_type
 from dibflow.blockdevice.placement import place
 from dibflow.blockdevice.tables import table_sectors
 from dibflow.blockdevice.volumes import Geometry
@@ -114,6 +114,25 @@ def test_sgdisk_finds_nothing_wrong_and_every_name_type_and_guid(tmp_path: Path)
         ("2", "18432", "34815", "EF02", "BSP"),
         ("3", "34816", "2095103", "8300", "Root Part"),
     ]
+
+
+def sfdisk_script(geometry: Geometry, *, identity: str) -> str:
+    """Say the same table in the words of sfdisk(8), "Input formats"."""
+
+    def guid(*what: str) -> str:
+        return str(derived_uuid(identity, "gpt", *what)).upper()
+
+    sector = geometry.sector_size
+    lines = ["label: gpt", f"label-id: {guid()}", "unit: sectors", f"sector-size: {sector}"]
+    lines.append(f"first-lba: {MIB // sector}")
+    for volume in geometry.partitions:
+        name = volume.name.replace("\\", r"\x5c").replace('"', r"\x22")
+        lines.append(
+            f"start={volume.start_bytes // sector}, size={volume.size_bytes // sector}, "
+            f"type={gpt_type(volume.type)}, uuid={guid(str(volume.number))}, "
+            f'name="{name}"'
+        )
+    return "\n".join((*lines, ""))
 
 
 @pytest.mark.slow  # sfdisk waits until all of the host's disks are written (sync(2))

@@ -259,6 +259,7 @@ def test_the_qcow2_is_whole_and_is_the_raw_image(image: Image) -> None:
     [
         ("mbr", "bios"),
         ("efi", "uefi"),
+        pytest.param("gpt", "bios", marks=pytest.mark.thorough),
         pytest.param("efi-4k", "uefi", marks=pytest.mark.thorough),
     ],
 )
