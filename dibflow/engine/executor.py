@@ -24,14 +24,18 @@ from dibflow.planning.breaks import AfterError
 from dibflow.planning.hostfiles import host_files
 from dibflow.planning.plan import Plan, Step, StepKind
 from dibflow.planning.planner import FETCH
+from dibflow.planning.variables import ENGINE_FUNCTIONS
 from dibflow.sandbox.run import Sandbox
 from dibflow.sandbox.spec import Outcome, Program
 from dibflow.store.locks import key_lock
 from dibflow.store.records import StepRecord
 from dibflow.store.store import UNCHANGED, LayerStore, store_errors, want_of_room
 
-_STEP_OWN = frozenset({"_", "SHLVL", "PWD", "OLDPWD", "IMAGE_BLOCK_DEVICE", "IMAGE_BLOCK_DEVICES"})
-"""Variables that are each step's own: bash's, and the block devices that it happened to get."""
+_STEP_OWN = ENGINE_FUNCTIONS | frozenset(
+    {"_", "SHLVL", "PWD", "OLDPWD", "IMAGE_BLOCK_DEVICE", "IMAGE_BLOCK_DEVICES"}
+)
+"""Variables that are each step's own: bash's, the block devices that it happened to get, and the
+engine's functions, which bash hands on in words of its own, so that they seem to have changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from dibflow.planning.phases import Phase
 if TYPE_CHECKING:
     import networkx as nx
 
-KEY_FORMAT = 1
+KEY_FORMAT = 2
 """Part of every key: raised whenever the engine itself would make a different layer."""
 
 

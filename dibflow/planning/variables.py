@@ -22,7 +22,10 @@ TARGET = "mnt"
 ARTIFACTS = "artifacts"
 SCRATCH = "tmp"
 
-HOST_ONLY = frozenset(
+ENGINE_FUNCTIONS = frozenset({"BASH_FUNC_die%%", "BASH_FUNC_get_image_element_array%%"})
+"""The exported functions of the engine, as variables. One holds the elements of this very image."""
+
+HOST_ONLY = ENGINE_FUNCTIONS | frozenset(
     {
         # where things are on this machine
         *("_LIB", "DIB_PYTHON_EXEC", "DIB_IMAGE_CACHE", "DIB_LOCKFILES", "ELEMENTS_PATH"),
@@ -30,8 +33,6 @@ HOST_ONLY = frozenset(
         *("TMP_MOUNT_PATH", "TARGET_ROOT", "DIB_BLOCK_DEVICE_PARAMS_YAML", "TMP_DIR", "TMPDIR"),
         *("IMAGE_BLOCK_DEVICE", "IMAGE_BLOCK_DEVICES"),
         *("HOME", "PATH", "PWD", "OLDPWD", "DIBFLOW_STORE", "VIRTUAL_ENV"),
-        # the engine's own functions; which elements there are counts by itself, where it is asked
-        *("BASH_FUNC_die%%", "BASH_FUNC_get_image_element_array%%"),
         # who builds, and from which terminal
         *("USER", "LOGNAME", "SHELL", "SHLVL", "TERM", "HOSTNAME", "HOST", "_", "COLUMNS", "LINES"),
         *("SUDO_USER", "SUDO_UID", "SUDO_GID", "SUDO_COMMAND", "UID", "EUID", "PPID"),
@@ -45,7 +46,10 @@ HOST_ONLY = frozenset(
         *("break", "break_cmd", "break_outside_target"),
     }
 )
-"""Variables that never enter a key: they say where, by whom and how loudly an image is built."""
+"""Variables that never enter a key: they say where, by whom and how loudly an image is built.
+
+Which elements there are counts by itself, where a hook asks for them.
+"""
 
 _CHROOT_REMOVED = (
     *("TMPDIR", "VIRTUAL_ENV", "PS4", "ENV", "BASH_ENV", "IFS", "PYTHONPATH", "PYTHONHOME"),

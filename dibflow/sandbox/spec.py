@@ -13,8 +13,11 @@ from dibflow.errors import StepError
 from dibflow.linux import MountFlag
 from dibflow.sandbox.mountinfo import HookMount
 
-BUILD_FOLDER = "/run/dibflow/build"
+BUILD_FOLDER = "/run/dibflow/dib_build.image"
 """Where the stack of layers is mounted in every sandbox: ``TMP_BUILD_DIR`` of the hooks.
+
+Named as diskimage-builder names it, because hooks take it apart: upstream's ``source-repositories``
+makes a file name of what follows the last dot.
 
 The same path in each build, so that no layer depends on where it was made; each sandbox has it to
 itself, in a mount namespace of its own.

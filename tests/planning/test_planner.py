@@ -323,7 +323,7 @@ def test_a_definition_key_is_what_it_was() -> None:
         names=Names(exact=("DIB_RELEASE",)),
     )
 
-    assert step.key == "d6aa27f99d63eb5e9e32db9fbd80ca7e"
+    assert step.key == "9f088e0f0f240fc6e251f7c1ad6a15c7"
 
 
 def test_the_content_key_counts_named_variables_only() -> None:

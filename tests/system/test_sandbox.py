@@ -8,6 +8,7 @@ import pytest
 
 from dibflow.engine.journal import Happening
 from dibflow.engine.resolver import PLACEHOLDER
+from dibflow.sandbox.spec import BUILD_FOLDER
 from tests.system.harness import Workshop
 
 pytestmark = pytest.mark.needs("root-namespaces", "overlay", "mknod")
@@ -86,12 +87,29 @@ def test_the_elements_are_told_by_an_exported_function(asked: Workshop) -> None:
     assert f"[ask]={asked.elements}/ask " in asked.text("etc/outside-elements")
 
 
+def test_an_image_that_shares_its_variables_with_another_is_told_its_own_elements(
+    workshop: Workshop,
+) -> None:
+    for name in ("one", "two"):
+        workshop.hook(
+            f"{name}/extra-data.d/50-{name}",
+            f'get_image_element_array >"$TMP_MOUNT_PATH/etc/{name}-elements"',
+        )
+    workshop.build("one")
+
+    workshop.build("two")
+
+    told = workshop.text("etc/two-elements")
+    assert "[two]=" in told
+    assert "[one]=" not in told
+
+
 def test_exported_functions_do_not_reach_the_inside(asked: Workshop) -> None:
     assert asked.text("etc/inside-functions") == ""
 
 
 def test_a_hook_finds_what_lies_beside_it(asked: Workshop) -> None:
-    assert asked.text("etc/outside-zero") == "/run/dibflow/build/hooks/extra-data.d/50-outside\n"
+    assert asked.text("etc/outside-zero") == f"{BUILD_FOLDER}/hooks/extra-data.d/50-outside\n"
     assert asked.text("etc/outside-sibling") == "beside\n"
     assert asked.text("etc/inside-zero") == "/tmp/in_target.d/install.d/50-inside\n"
 

@@ -101,6 +101,33 @@ def test_mmdebstrap_refuses_the_root_that_debian_systemd_has_begun(workshop: Wor
     )
 
 
+@pytest.mark.needs("git")
+def test_source_repositories_clones_what_an_element_names(workshop: Workshop) -> None:
+    """Its hook makes a name out of what follows the last dot of the build's folder."""
+    as_debian(workshop)
+    source = workshop.folder / "source"
+    git = ("git", "-C", str(source), "-c", "user.name=a", "-c", "user.email=a@example.org")
+    source.mkdir()
+    (source / "greeting").write_text("hello\n")
+    for words in (("init", "-q", "-b", "master"), ("add", "."), ("commit", "-qm", "first")):
+        assert workshop.run(*git, *words).status == 0
+    workshop.hook(
+        "with-source/extra-data.d/99-zz-look",
+        'cp -r "$TMP_MOUNT_PATH/opt/it" "$TMP_MOUNT_PATH/etc/dib-manifests" .\n'
+        "exit 3  # the tiny system has not what later hooks of package-installs need",
+    )
+    element = workshop.elements / "with-source"
+    (element / "element-deps").write_text("source-repositories\n")
+    (element / "source-repository-greeting").write_text(f"greeting git /opt/it file://{source}\n")
+
+    ended = workshop.build("as-debian", "with-source")
+
+    assert_failed(ended, 'extra-data.d/99-zz-look of element "with-source" ended with status 3')
+    assert (workshop.folder / "it" / "greeting").read_text() == "hello\n"
+    manifest = (workshop.folder / "dib-manifests" / "dib-manifest-git-demo").read_text()
+    assert manifest.startswith(f"greeting git /opt/it file://{source} ")
+
+
 @pytest.fixture(scope="module")
 def debian_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that the builds of real Debians share, so that its root is made once."""
