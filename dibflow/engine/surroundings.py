@@ -24,7 +24,6 @@ from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Plan, Step, StepKind
 from dibflow.planning.planner import (
     CLEAN_UP,
-    EXTRA_PACKAGES,
     FETCH,
     FINISH_ROOT,
     MAKE_DISK,
@@ -222,14 +221,11 @@ class Surroundings:
             return Act(act)
         build = self.paths.build_folder
         target = self.target
-        if step.name == EXTRA_PACKAGES:
-            words = dict(step.parameters)["packages"].split()
-            script = 'exec install-packages "$@"'
-            return Program(("/bin/bash", "-c", script, "bash", *words), environment, root=target)
-        if step.name == FETCH:
-            words = dict(step.parameters)["programs"].split()
-            script = f"{evaluation(IN_TARGET)}{_fetching(IN_TARGET)}"
-            return Program(("/bin/bash", "-c", script, "bash", *words), environment, root=target)
+        if step.name in RUN_INSIDE:
+            ((_, words),) = step.parameters
+            script = _FETCHING if step.name == FETCH else 'exec install-packages "$@"'
+            command = ("/bin/bash", "-c", script, "bash", *words.split())
+            return Program(command, environment, root=target)
         assert step.phase is not None  # noqa: S101 - hooks and environments have one
         inside = step.phase.inside
         tree = IN_TARGET if inside else f"{build}/{TREE}"
@@ -307,16 +303,14 @@ done
 """
 
 
-def _fetching(tree: str) -> str:
-    """Give the bash script that runs the programs of ``fetch.d`` named by its arguments.
-
-    One that fails keeps no hook from running: what is not in the caches then is fetched later.
-    """
-    folder = shlex.quote(f"{tree}/{FETCH_DIRECTORY}")
-    return f"""for _dibflow_name in "$@"; do
-    {folder}/"${{_dibflow_name}}" ||
+_FETCHING = f"""{evaluation(IN_TARGET)}for _dibflow_name in "$@"; do
+    {IN_TARGET}/{FETCH_DIRECTORY}/"${{_dibflow_name}}" ||
         echo "dibflow: ${{_dibflow_name}} ended with status $?; the build goes on without it"
 done
+"""
+"""The bash script that runs the programs of ``fetch.d`` named by its arguments.
+
+One that fails keeps no hook from running: what is not in the caches then is fetched later.
 """
 
 

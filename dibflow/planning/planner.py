@@ -131,9 +131,10 @@ class Planner:
         fetched: tuple[str, ...] = ()
         for phase in Phase:
             if phase is Phase.PRE_INSTALL:
-                yield chain.look(_act(SETTLE_HOOKS, {"tree": self.tree_digest}))
-                for step in self._fetch():
-                    placed = chain.beside(step)
+                yield chain.look(SETTLE_HOOKS, tree=self.tree_digest)
+                fetch = self._fetch()
+                if fetch is not None:
+                    placed = chain.beside(fetch)
                     fetched = (placed.key,)
                     yield placed
             elif phase is Phase.BLOCK_DEVICE:
@@ -181,63 +182,49 @@ class Planner:
         return expected
 
     def _environment(self, phase: Phase) -> Step:
-        names, files, variables = self._joint(phase, self._environment_paths)
-        return Step(
-            number=0,
-            kind=StepKind.ENVIRONMENT,
-            phase=phase,
-            name=ENVIRONMENT,
-            files=files,
-            variables=variables,
-            names=names,
-        )
+        return self._step(StepKind.ENVIRONMENT, phase, ENVIRONMENT, self._joint_inputs())
 
-    def _fetch(self) -> Iterator[Step]:
-        """Give the act that runs the programs of ``fetch.d``, if there are any; none offline."""
+    def _fetch(self) -> Step | None:
+        """Give the act that runs the programs of ``fetch.d``; None without any, or offline."""
         programs = self.tree.fetchers(names=hook_name_pattern(self.engine))
         if not programs or self.definition.offline:
-            return
-        paths = [f"{FETCH_DIRECTORY}/{name}" for name in programs]
-        names, files, variables = self._joint(Phase.INSTALL, [*self._environment_paths, *paths])
-        yield Step(
-            number=0,
-            kind=StepKind.ACT,
-            phase=None,
-            name=FETCH,
-            files=files,
-            variables=variables,
-            names=names,
-            parameters=(("programs", " ".join(programs)),),
-        )
+            return None
+        inputs = self._joint_inputs(f"{FETCH_DIRECTORY}/{name}" for name in programs)
+        parameters = (("programs", " ".join(programs)),)
+        return self._step(StepKind.ACT, None, FETCH, inputs, parameters=parameters)
 
-    @property
-    def _environment_paths(self) -> list[str]:
-        return [file.path for file in self.tree.environment_files()]
-
-    def _joint(
-        self, phase: Phase, paths: Iterable[str]
-    ) -> tuple[Names, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
-        """Give the names, files and variables that some files of the hooks tree read together."""
-        found = [self.inputs(path) for path in paths]
-        names = Names.union(inputs.names for inputs in found)
+    def _joint_inputs(self, paths: Iterable[str] = ()) -> Inputs:
+        """Give what ``environment.d`` and some files more of the hooks tree read together."""
+        every = (*(file.path for file in self.tree.environment_files()), *paths)
+        found = [self.inputs(path) for path in every]
         files = {file for inputs in found for file in inputs.files}
-        variables = self._values(phase, names)
-        return names, (*sorted(files), *self._host_files(variables)), variables
+        return Inputs(tuple(sorted(files)), Names.union(inputs.names for inputs in found))
 
     def _hook(self, phase: Phase, name: str, digest: str) -> Step:
         path = f"{phase.directory}/{name}"
         if digest:
             # A hook made by an earlier hook: its text is not known here, so it may read anything.
             inputs = Inputs(((path, digest),), Names(everything=True))
-            element = ""
-        else:
-            inputs = self.inputs(path)
-            file = self.tree.file(path)
-            element = file.element if file else ""
-        variables = self._values(phase, inputs.names)
+            return self._step(StepKind.HOOK, phase, name, inputs)
+        file = self.tree.file(path)
+        element = file.element if file else ""
+        return self._step(StepKind.HOOK, phase, name, self.inputs(path), element=element)
+
+    def _step(
+        self,
+        kind: StepKind,
+        phase: Phase | None,
+        name: str,
+        inputs: Inputs,
+        *,
+        element: str = "",
+        parameters: tuple[tuple[str, str], ...] = (),
+    ) -> Step:
+        """Give a step that runs a program with some inputs; an act runs it as install.d would."""
+        variables = self._values(phase or Phase.INSTALL, inputs.names)
         return Step(
             number=0,
-            kind=StepKind.HOOK,
+            kind=kind,
             phase=phase,
             name=name,
             element=element,
@@ -245,6 +232,7 @@ class Planner:
             variables=variables,
             names=inputs.names,
             fingerprint=self.fingerprints.get(element, ""),
+            parameters=parameters,
         )
 
     def _values(self, phase: Phase, names: Names) -> tuple[tuple[str, str], ...]:
@@ -321,13 +309,13 @@ class _Chain:
         self.last = placed.key
         return placed
 
-    def look(self, step: Step) -> Step:
+    def look(self, name: str, **parameters: str) -> Step:
         """Give an act that changes nothing: steps after it wait for it, but build on the last one.
 
         What it looks at (the hooks tree) may change without a change for the steps that follow. All
         of them wait, because those in between may be done already.
         """
-        placed = self.beside(step)
+        placed = self.beside(_act(name, parameters))
         self.looks = (*self.looks, placed.key)
         return placed
 
