@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.archive import Key, keyring, make_archive, served
-from tests.system.harness import Workshop
+from tests.system.harness import Workshop, loop_devices_of
 
 _PATIENCE_SECONDS = 10
 _SESSION = "DIBFLOW_TEST_SESSION"
@@ -40,15 +40,6 @@ NOTHING = Leftovers(frozenset(), frozenset(), frozenset())
 def _look(scratch: Path, session: str) -> Leftovers:
     """List all mounts, and the loop devices and processes that may be of this session."""
     mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    loop_devices = set()
-    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
-        try:
-            file = backing.read_text(encoding="utf-8").strip()
-        except OSError:  # detached meanwhile
-            continue
-        # "/" is all that is told of the file that shows a disk of several layers.
-        if file.startswith(f"{scratch}/") or file == "/":
-            loop_devices.add(f"{backing.parent.parent.name}: {file}")
     processes = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -58,7 +49,7 @@ def _look(scratch: Path, session: str) -> Leftovers:
             continue
         if f"{_SESSION}={session}".encode() in environment and int(process.name) != os.getpid():
             processes.add(f"{process.name}: {command}")
-    return Leftovers(frozenset(mounts), frozenset(loop_devices), frozenset(processes))
+    return Leftovers(frozenset(mounts), loop_devices_of(scratch), frozenset(processes))
 
 
 @pytest.fixture(autouse=True, scope="session")

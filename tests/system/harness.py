@@ -147,3 +147,19 @@ class Workshop:
     def staging(self) -> list[str]:
         """Name what lies in the store's staging folder."""
         return [path.name for path in (self.store / "staging").iterdir()]
+
+
+def loop_devices_of(folder: Path) -> frozenset[str]:
+    """Name the loop devices in use that may show files below `folder`, each with its file.
+
+    "/" is all that is told of the file that shows a disk of several layers.
+    """
+    found = set()
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            file = backing.read_text(encoding="utf-8").strip()
+        except OSError:  # detached meanwhile
+            continue
+        if file.startswith(f"{folder}/") or file == "/":
+            found.add(f"{backing.parent.parent.name}: {file}")
+    return frozenset(found)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dibflow.engine.journal import Happening
-from tests.system.harness import PATIENCE_SECONDS, Workshop
+from tests.system.harness import PATIENCE_SECONDS, Workshop, loop_devices_of
 from tests.system.rawdisk import RawDisk
 from tests.system.test_disk_stage import LAYOUTS
 from tests.system.test_kill import kill, processes_of
@@ -30,24 +29,6 @@ def layout(workshop: Workshop) -> Workshop:
     (workshop.folder / "disk.yaml").write_text(LAYOUTS["many"])
     workshop.variables["DIB_BLOCK_DEVICE_CONFIG"] = f"file://{workshop.folder}/disk.yaml"
     return workshop
-
-
-def loops() -> frozenset[str]:
-    """Name the loop devices in use, each with the file it shows."""
-    found = set()
-    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
-        try:
-            found.add(f"{path.parent.parent.name}: {path.read_text().strip()}")
-        except OSError:
-            continue
-    return frozenset(found)
-
-
-def of(workshop: Workshop, devices: frozenset[str], before: frozenset[str]) -> Iterator[str]:
-    """Give those of `devices` that may be the workshop's: a disk's layers are shown as "/"."""
-    for device in devices - before:
-        if str(workshop.folder) in device or device.endswith(": /"):
-            yield device
 
 
 def test_a_mended_hook_is_where_the_disk_stage_goes_on(layout: Workshop) -> None:
@@ -90,7 +71,7 @@ def test_a_disk_survives_kills_at_random_moments(
     (layout.folder / "demo.tar").unlink()
     command = layout.command("busy", options=("--workers", workers))
     mounts = Path("/proc/self/mountinfo").read_text()
-    devices = loops()
+    devices = loop_devices_of(layout.folder)
     finished_before: set[str] = set()
 
     for moment in range(MOMENTS // 2):
@@ -101,12 +82,12 @@ def test_a_disk_survives_kills_at_random_moments(
         process.wait(PATIENCE_SECONDS)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and (
-            processes_of(layout) or list(of(layout, loops(), devices))
+            processes_of(layout) or loop_devices_of(layout.folder) - devices
         ):
             time.sleep(0.05)
         where = f"seed {seed}, moment {moment}: {victim}"
         assert processes_of(layout) == [], where
-        assert list(of(layout, loops(), devices)) == [], where
+        assert loop_devices_of(layout.folder) - devices == frozenset(), where
         assert Path("/proc/self/mountinfo").read_text() == mounts, where
         finished = {path.name for path in (layout.store / "steps").glob("*.json")}
         assert finished_before <= finished, where

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from dibflow.engine.journal import Happening
-from tests.system.harness import PATIENCE_SECONDS, Ended, Workshop
-from tests.system.test_disk_resume import loops, of
+from tests.system.harness import PATIENCE_SECONDS, Ended, Workshop, loop_devices_of
 from tests.system.test_disk_stage import LAYOUTS
 
 pytestmark = pytest.mark.needs("root-namespaces", "overlay", "mknod")
@@ -334,7 +333,7 @@ class TestBreaks:
                 [[ ${place} != / ]] || echo "on ${source} of ${IMAGE_BLOCK_DEVICE}: ${type}"
             done </proc/self/mounts
             : >/etc/left"""
-        known = loops()
+        known = loop_devices_of(workshop.folder)
 
         ended = create(
             workshop,
@@ -347,7 +346,7 @@ class TestBreaks:
         assert "pre-finalise/50-tiny-pre-finalise\n" in ended.output
         assert re.search(r"on /dev/loop\d+ of /dev/loop\d+: ext4\n", ended.output)
         assert "./etc/left" not in workshop.tree()
-        assert not set(of(workshop, loops(), known))
+        assert loop_devices_of(workshop.folder) <= known
 
     def test_open_a_shell_that_ends_without_a_terminal(self, workshop: Workshop) -> None:
         assert create(workshop, **{"break": "before-root,after-cleanup"}).status == 0
