@@ -27,6 +27,11 @@ def library_directory() -> Path:
     return _DATA / "lib"
 
 
+def initramfs_functions() -> Path:
+    """Give the shell functions that mkinitramfs gets while an image is built."""
+    return _DATA / "initramfs" / "modules-at-once"
+
+
 def new_element_directory() -> Path:
     """Give the element that new ones are made after; it is a whole one, named ``new-element``."""
     return _DATA / "new-element"

@@ -14,5 +14,6 @@ def test_every_directory_is_there_and_has_no_link_in_its_path() -> None:
         assert directory == directory.resolve()
 
 
-def test_list_of_host_tools_is_a_file() -> None:
+def test_what_is_named_as_a_file_is_one() -> None:
     assert resources.host_tools_file().is_file()
+    assert resources.initramfs_functions().is_file()

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dibflow.digest import digest_of_file
-from dibflow.engine import resolver
+from dibflow.engine import initramfs, resolver
 from dibflow.engine.makedisk import trim
 from dibflow.engine.measure import measure
 from dibflow.errors import StepError
@@ -28,8 +28,8 @@ _INSTALL_TYPE_FILE = "environment.d/11-dib-install-type.bash"
 def prepare_root(build: Path, *, install_type: str) -> object:
     """Make the tree that root.d left ready for hooks inside it.
 
-    Puts resolv.conf aside, makes the mount points of the kernel's filesystems, and says the default
-    install type. Raises StepError if root.d left no tree.
+    Puts resolv.conf aside, makes the mount points of the kernel's filesystems, shortens the making
+    of an initramfs, and says the default install type. Raises StepError if root.d left no tree.
     """
     target = build / "mnt"
     found = sorted(entry.name for entry in target.iterdir())
@@ -46,6 +46,7 @@ def prepare_root(build: Path, *, install_type: str) -> object:
         scratch.chmod(0o1777)
     (scratch / "in_target.d").mkdir(exist_ok=True)
     resolver.put_aside(build)
+    initramfs.put_in(build)
     snippet = build / "hooks" / _INSTALL_TYPE_FILE
     snippet.parent.mkdir(exist_ok=True)
     snippet.write_text(
@@ -84,6 +85,7 @@ def finish_root(build: Path, *, fstab: str, mount_points: Sequence[str]) -> obje
     lost = target / "lost+found"
     if lost.is_dir():
         shutil.rmtree(lost)
+    initramfs.take_out(build)
     table = target / "etc" / "fstab"
     table.parent.mkdir(exist_ok=True)
     table.write_text(fstab)

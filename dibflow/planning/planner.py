@@ -3,7 +3,7 @@
 The chain of one image, each line a step (or, for hooks, one step each)::
 
     root.d          environment, hooks
-                    prepare-root      resolv.conf, mount points, default install type
+                    prepare-root      resolv.conf, mount points, mkinitramfs, default install type
     extra-data.d    environment, hooks
                     settle-hooks      from here on no hook can add another one: which are there?
                     fetch             fills caches, beside the hooks until install.d begins
@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dibflow.blockdevice.graph import DeviceGraph
+from dibflow.digest import digest_of_file
 from dibflow.errors import UsageError
 from dibflow.planning.element import Element
 from dibflow.planning.formats import (
@@ -46,6 +47,7 @@ from dibflow.planning.plan import Names, Plan, Step, StepKind
 from dibflow.planning.resolve import ResolvedDefinition
 from dibflow.planning.sizes import disk_wish
 from dibflow.planning.variables import HOST_ONLY, HostPaths, phase_variables
+from dibflow.resources import initramfs_functions
 
 ENVIRONMENT = "environment"
 PREPARE_ROOT = "prepare-root"
@@ -151,7 +153,11 @@ class Planner:
             for name, added in hooks:
                 yield chain.add(self._hook(phase, name, added), waits_for)
             if phase is Phase.ROOT:
-                yield chain.act(PREPARE_ROOT, install_type=self.definition.install_type)
+                yield chain.act(
+                    PREPARE_ROOT,
+                    install_type=self.definition.install_type,
+                    initramfs=digest_of_file(initramfs_functions()),
+                )
             elif phase is Phase.INSTALL and self.definition.packages:
                 packages = " ".join(self.definition.packages)
                 yield chain.act(EXTRA_PACKAGES, packages=packages)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +20,8 @@ import pytest
 
 from dibflow.engine.journal import Happening, Journal, Line
 from dibflow.engine.resolver import PLACEHOLDER
+from dibflow.resources import initramfs_functions
+from tests.system.builttree import BuiltTree
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,7 +33,15 @@ pytestmark = [
 KILLED_DURING = "install.d/01-package-installs"
 """The longest hook of the image: by then most of the build is done."""
 
+MODULES_AT_ONCE = "usr/share/initramfs-tools/conf-hooks.d/dibflow-modules-at-once"
+
 _PATIENCE_SECONDS = 900
+
+_MAKE_INITRAMFS = """
+mkinitramfs -o /tmp/initramfs "$1"
+mkdir "$2"
+unmkinitramfs /tmp/initramfs "$2"
+"""
 
 
 @dataclass(frozen=True)
@@ -183,6 +195,46 @@ def test_the_report_lists_packages_and_outputs(built: Built) -> None:
 
 def test_the_manifests_lie_beside_the_image(built: Built) -> None:
     assert (built.folder / "demo.d" / "dib-manifests" / "dib-manifest-dpkg-demo").is_file()
+
+
+@pytest.fixture(scope="module")
+def tree(built: Built) -> BuiltTree:
+    return BuiltTree.unpack(built.folder / "demo.tar", built.folder / "tree")
+
+
+def initramfs(tree: BuiltTree, folder: str) -> dict[str, tuple[object, ...]]:
+    """Make an initramfs with the tree's own tools; give what it holds, by path."""
+    (kernel,) = tree.path("lib/modules").iterdir()
+    tree.said("/bin/sh", "-eu", "-c", _MAKE_INITRAMFS, "make", kernel.name, f"/tmp/{folder}")
+    root = tree.path(f"tmp/{folder}")
+    held: dict[str, tuple[object, ...]] = {}
+    for path in root.rglob("*"):
+        status = path.lstat()
+        content: object = None
+        if path.is_symlink():
+            content = path.readlink()
+        elif path.is_file():
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        held[str(path.relative_to(root))] = (status.st_mode, status.st_uid, status.st_gid, content)
+    return held
+
+
+def test_an_initramfs_made_in_less_time_holds_the_same(tree: BuiltTree) -> None:
+    assert not tree.path(MODULES_AT_ONCE).exists()
+    usual = initramfs(tree, "usual")
+
+    shutil.copy(initramfs_functions(), tree.path(MODULES_AT_ONCE))
+    sooner = initramfs(tree, "sooner")
+
+    assert sooner == usual
+    assert sum(path.endswith(".ko") for path in usual) > 500
+
+
+def test_the_functions_of_initramfs_tools_are_those_that_are_known(tree: BuiltTree) -> None:
+    """Where they are not, an initramfs is still right, but takes as long as without us."""
+    shutil.copy(initramfs_functions(), tree.path("tmp/modules-at-once"))
+
+    tree.said("/bin/sh", "-eu", "-c", ". /tmp/modules-at-once; command -V dibflow_add_one_by_one")
 
 
 def test_nothing_is_left_behind(built: Built) -> None:
