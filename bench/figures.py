@@ -89,8 +89,8 @@ def _row(figure: Figure) -> tuple[str, ...]:
         f"{figure.p90:.3g}",
         f"{min(figure.samples):.3g}..{max(figure.samples):.3g}",
         f"{statistics.median(figure.plain):.3g}" if figure.plain else "",
-        f"{ratio:.1f}x" if ratio is not None else "",
-        f"{limit:g} {figure.unit}" if limit is not None else "",
+        f"{ratio:.3g}x" if ratio is not None else "",
+        f"{limit:.4g} {figure.unit}" if limit is not None else "",
         verdict,
     )
 
