@@ -46,7 +46,7 @@ from dibflow.planning.phases import Phase
 from dibflow.planning.plan import Names, Plan, Step, StepKind
 from dibflow.planning.resolve import ResolvedDefinition
 from dibflow.planning.sizes import disk_wish
-from dibflow.planning.variables import HOST_ONLY, HostPaths, phase_variables
+from dibflow.planning.variables import HOST_ONLY, OF_CALLER, HostPaths, phase_variables
 from dibflow.resources import initramfs_functions
 
 ENVIRONMENT = "environment"
@@ -188,7 +188,11 @@ class Planner:
         return expected
 
     def _environment(self, phase: Phase) -> Step:
-        return self._step(StepKind.ENVIRONMENT, phase, ENVIRONMENT, self._joint_inputs())
+        inputs = self._joint_inputs()
+        values = self._environments[phase]
+        named = OF_CALLER.intersection(inputs.names.exact, values)
+        parameters = tuple((name, values[name]) for name in sorted(named))
+        return self._step(StepKind.ENVIRONMENT, phase, ENVIRONMENT, inputs, parameters=parameters)
 
     def _fetch(self) -> Step | None:
         """Give the act that runs the programs of ``fetch.d``; None without any, or offline."""

@@ -51,6 +51,19 @@ HOST_ONLY = ENGINE_FUNCTIONS | frozenset(
 Which elements there are counts by itself, where a hook asks for them.
 """
 
+OF_CALLER = frozenset(
+    {
+        *("HOME", "PATH", "USER", "LOGNAME", "SUDO_USER", "SUDO_UID", "SUDO_GID", "DIB_OFFLINE"),
+        *("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"),
+    }
+)
+"""Those of `HOST_ONLY` that differ between callers on one machine.
+
+What ``environment.d`` makes of one is recorded, and handed to hooks under another name: so each
+that it names is among the parameters of its evaluation.
+"""
+
 _CHROOT_REMOVED = (
     *("TMPDIR", "VIRTUAL_ENV", "PS4", "ENV", "BASH_ENV", "IFS", "PYTHONPATH", "PYTHONHOME"),
     *("PERL5LIB", "PERLLIB", "PERL5OPT", "RUBYLIB", "RUBYOPT", "CDPATH", "GLOBIGNORE", "SHELLOPTS"),

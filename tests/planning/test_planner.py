@@ -175,6 +175,18 @@ def test_a_variable_that_is_not_named_or_the_hosts_own_changes_no_key(
     assert changed(before, after) == []
 
 
+def test_what_environment_d_makes_of_a_caller_counts(search: Path) -> None:
+    proxy = {"http_proxy": "http://proxy.example:3128"}
+    before = plan_of(search), plan_of(search, user=proxy)
+    (search / "os" / "environment.d").mkdir()
+    (search / "os" / "environment.d" / "10-mirror").write_text("export MIRROR=$http_proxy/debian\n")
+    after = plan_of(search), plan_of(search, user=proxy)
+
+    assert changed(*before) == []
+    assert changed(*after)[0] == "root.d/environment"
+    assert changed(plan_of(search, user={"USER": "a"}), plan_of(search, user={"USER": "b"})) == []
+
+
 def test_a_file_that_a_named_variable_names_counts_by_its_content(
     search: Path, tmp_path: Path
 ) -> None:
