@@ -165,6 +165,8 @@ def apt(stub: Stub) -> None:
         (["-u"], "dist-upgrade"),
         (["-u", "curl"], "dist-upgrade curl"),
         (["-m", "web", "curl"], "install web-curl more"),
+        (["curl", "-m", "web"], "install web-curl more"),
+        (["curl", "-e"], "remove curl"),
     ],
 )
 def test_install_packages_runs_apt_once(run: Run, arguments: list[str], expected: str) -> None:
