@@ -84,14 +84,15 @@ def test_a_failed_mapping_installs_nothing(run: Run, stub: Stub, listed: Path) -
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
-        ("package-installs", "installer: nginx gcc\n"),
-        ("package-uninstalls", "installer: -e gcc\n"),
+        ("package-installs", "installer: nginx openssl gcc make\n"),
+        ("package-uninstalls", "installer: -e gcc make\n"),
     ],
 )
-def test_the_older_files_list_a_package_a_line(
+def test_the_older_files_list_packages_line_by_line(
     run: Run, listed: Path, program: str, expected: str
 ) -> None:
-    (listed.parent / "package-installs-web").write_text("# a server\nnginx\n\n-gcc")
+    text = "# a server\nnginx openssl # and TLS\n\n-gcc make"
+    (listed.parent / "package-installs-web").write_text(text)
 
     done = run(f"package-installs/bin/{program}", "-d", listed.parent)
 
