@@ -136,6 +136,24 @@ def test_variables_go_before_the_line(building: Building) -> None:
     assert listed == [["my-x", "tar", "/opt/x", "http://b.example/x.tgz", "x-1.0"]]
 
 
+def test_lines_may_end_in_a_comment_or_go_on(building: Building) -> None:
+    building.ask("a git /opt/a /a.git main # why\nb git /opt/b \\\n  /b.git main\nc file /c /c\n")
+
+    assert building.listed() == [
+        ["a", "git", "/opt/a", "/a.git", "main"],
+        ["b", "git", "/opt/b", "/b.git", "main"],
+        ["c", "file", "/c", "/c", "-"],
+    ]
+
+
+def test_the_default_ref_is_that_of_the_type_in_the_line(building: Building) -> None:
+    building.ask("a git /opt/a /a\nb tar /opt/b /b\nc file /opt/c /c\n")
+
+    listed = building.listed(DIB_REPOTYPE_a="tar", DIB_REPOTYPE_b="git", DIB_REPOTYPE_c="tar")
+
+    assert [line[-1] for line in listed] == ["master", "*", "*"]
+
+
 def test_only_sources_whose_install_type_is_source_are_fetched(building: Building) -> None:
     building.ask("a file /a http://x.example/a\nb-c file /b http://x.example/b\nd package\n")
 
