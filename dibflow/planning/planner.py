@@ -189,9 +189,11 @@ class Planner:
 
     def _environment(self, phase: Phase) -> Step:
         inputs = self._joint_inputs()
-        values = self._environments[phase]
-        named = OF_CALLER.intersection(inputs.names.exact, values)
-        parameters = tuple((name, values[name]) for name in sorted(named))
+        of_caller = {
+            name: value for name, value in self._environments[phase].items() if name in OF_CALLER
+        }
+        named = inputs.names.of(of_caller, without=frozenset())
+        parameters = tuple(sorted(named.items()))
         return self._step(StepKind.ENVIRONMENT, phase, ENVIRONMENT, inputs, parameters=parameters)
 
     def _fetch(self) -> Step | None:

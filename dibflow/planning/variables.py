@@ -53,7 +53,8 @@ Which elements there are counts by itself, where a hook asks for them.
 
 OF_CALLER = frozenset(
     {
-        *("HOME", "PATH", "USER", "LOGNAME", "SUDO_USER", "SUDO_UID", "SUDO_GID", "DIB_OFFLINE"),
+        *("HOME", "PATH", "USER", "LOGNAME", "SHELL", "DIB_OFFLINE", "DIB_IMAGE_CACHE"),
+        *("SUDO_USER", "SUDO_UID", "SUDO_GID", "SUDO_COMMAND", "DIB_LOCKFILES", "ELEMENTS_PATH"),
         *("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"),
         *("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"),
     }
@@ -61,7 +62,7 @@ OF_CALLER = frozenset(
 """Those of `HOST_ONLY` that differ between callers on one machine.
 
 What ``environment.d`` makes of one is recorded, and handed to hooks under another name: so each
-that it names is among the parameters of its evaluation.
+that it can name is among the parameters of its evaluation.
 """
 
 _CHROOT_REMOVED = (

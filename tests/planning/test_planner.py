@@ -179,11 +179,18 @@ def test_what_environment_d_makes_of_a_caller_counts(search: Path) -> None:
     proxy = {"http_proxy": "http://proxy.example:3128"}
     before = plan_of(search), plan_of(search, user=proxy)
     (search / "os" / "environment.d").mkdir()
-    (search / "os" / "environment.d" / "10-mirror").write_text("export MIRROR=$http_proxy/debian\n")
-    after = plan_of(search), plan_of(search, user=proxy)
+    mirror = search / "os" / "environment.d" / "10-mirror"
 
     assert changed(*before) == []
-    assert changed(*after)[0] == "root.d/environment"
+    for text in (
+        "export MIRROR=$http_proxy/debian\n",
+        "for v in ${!http_@}; do export MIRROR=${!v}/debian; done\n",
+        "export MIRROR=$(env | grep -i _proxy= | head -n 1)\n",
+    ):
+        mirror.write_text(text)
+        after = plan_of(search), plan_of(search, user=proxy)
+        assert changed(*after)[0] == "root.d/environment", text
+    mirror.unlink()
     assert changed(plan_of(search, user={"USER": "a"}), plan_of(search, user={"USER": "b"})) == []
 
 
