@@ -9,33 +9,52 @@ Source: mkinitramfs(8), ``/usr/share/initramfs-tools/conf-hooks.d`` in its text.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
+from dibflow.errors import StepError
 from dibflow.planning.variables import TARGET
 from dibflow.resources import initramfs_functions
 
 _FOLDER = "usr/share/initramfs-tools/conf-hooks.d"
 _NAME = "dibflow-modules-at-once"
+_DATABASE = "var/lib/dpkg"
 
 
 def put_in(build: Path) -> None:
     """Put the file into a tree that has dpkg; its folder may be a package's only later."""
     target = (build / TARGET).resolve()
     folder = target / _FOLDER
-    if not (target / "var/lib/dpkg").is_dir() or folder.resolve() != folder:
+    if not (target / _DATABASE).is_dir() or folder.resolve() != folder:
         return
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / _NAME).unlink(missing_ok=True)  # a link would lead out of the tree
     shutil.copyfile(initramfs_functions(), folder / _NAME)
 
 
 def take_out(build: Path) -> None:
-    """Undo `put_in`: without initramfs-tools the folders go too."""
+    """Undo `put_in`: folders that are empty then, and no package's, go too.
+
+    Raises StepError if a hook has made a link out of the tree of the file's folder since.
+    """
     target = (build / TARGET).resolve()
-    folder = target / _FOLDER
-    if not (folder / _NAME).is_file() or folder.resolve() != folder:
+    folder = (target / _FOLDER).resolve()
+    if not folder.is_relative_to(target):
+        raise StepError(
+            f'taking "{_NAME}" out of the tree: "/{_FOLDER}" leads to "{folder}", out of the tree',
+            hint="have the hook that makes the link make a relative one",
+        )
+    if not os.path.lexists(folder / _NAME):
         return
     (folder / _NAME).unlink()
-    if list(folder.iterdir()) == [] and list(folder.parent.iterdir()) == [folder]:
-        folder.rmdir()
-        folder.parent.rmdir()
+    for emptied in (folder, folder.parent):
+        if list(emptied.iterdir()) == [] and not _is_a_packages(emptied, target):
+            emptied.rmdir()
+
+
+def _is_a_packages(folder: Path, target: Path) -> bool:
+    """Tell whether a package has `folder`. Source: dpkg-query(1), FILES."""
+    line = f"/{folder.relative_to(target)}\n".encode()
+    lists = (target / _DATABASE / "info").glob("*.list")
+    return any(line in file.read_bytes() for file in lists)

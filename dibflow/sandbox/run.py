@@ -271,6 +271,7 @@ def _init(spec: SandboxSpec, caller: int, writer: int, log: int | None, capture:
 
 
 def _act(act: Act, build: Path) -> object:
+    os.umask(0o022)
     try:
         return act.function(build)
     except OSError as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dibflow.engine import initramfs
+from dibflow.errors import StepError
 from dibflow.resources import initramfs_functions
 
 FOLDER = "mnt/usr/share/initramfs-tools/conf-hooks.d"
@@ -16,6 +17,12 @@ def build(tmp_path: Path) -> Path:
     (tmp_path / "mnt/var/lib/dpkg").mkdir(parents=True)
     (tmp_path / "mnt/usr/share").mkdir(parents=True)
     return tmp_path
+
+
+def owns(build: Path, package: str, paths: str) -> None:
+    info = build / "mnt/var/lib/dpkg/info"
+    info.mkdir(exist_ok=True)
+    (info / f"{package}.list").write_text(f"/.\n{paths}\n")
 
 
 def names(folder: Path) -> list[str]:
@@ -43,9 +50,38 @@ def test_a_tree_without_initramfs_tools_is_left_as_it_was(build: Path) -> None:
 def test_the_empty_folder_of_the_package_stays(build: Path) -> None:
     initramfs.put_in(build)
     (build / FOLDER).with_name("hook-functions").touch()
+    owns(build, "initramfs-tools-core", "/usr/share/initramfs-tools/conf-hooks.d")
     initramfs.take_out(build)
 
     assert list((build / FOLDER).iterdir()) == []
+
+
+def test_an_empty_folder_that_is_no_packages_goes(build: Path) -> None:
+    initramfs.put_in(build)
+    (build / FOLDER).with_name("hooks").mkdir()
+    owns(build, "kmod", "/usr/share/initramfs-tools\n/usr/share/initramfs-tools/hooks")
+    initramfs.take_out(build)
+
+    assert [path.name for path in (build / FOLDER).parent.iterdir()] == ["hooks"]
+
+
+def test_a_folder_that_has_moved_since_is_found(build: Path) -> None:
+    initramfs.put_in(build)
+    (build / "mnt/opt").mkdir()
+    (build / FOLDER).parent.rename(build / "mnt/opt/it")
+    (build / FOLDER).parent.symlink_to("../../opt/it")
+    initramfs.take_out(build)
+
+    assert not list((build / "mnt/opt").rglob("dibflow-*"))
+
+
+def test_a_link_out_of_the_tree_made_since_is_told(build: Path) -> None:
+    initramfs.put_in(build)
+    (build / FOLDER).parent.rename(build / "elsewhere")
+    (build / FOLDER).parent.symlink_to(build / "elsewhere")
+
+    with pytest.raises(StepError, match="out of the tree"):
+        initramfs.take_out(build)
 
 
 def test_what_packages_put_there_stays(build: Path) -> None:
@@ -72,6 +108,17 @@ def test_a_link_out_of_the_tree_is_not_followed(build: Path, tmp_path: Path) -> 
     (build / "mnt/usr/share/initramfs-tools").symlink_to(outside)
 
     initramfs.put_in(build)
-    initramfs.take_out(build)
 
     assert list(outside.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_the_file_is_not_followed(build: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    (build / FOLDER).mkdir(parents=True)
+    (build / FOLDER / "dibflow-modules-at-once").symlink_to(outside)
+
+    initramfs.put_in(build)
+    initramfs.take_out(build)
+
+    assert outside.read_text() == "precious"
