@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .running import ELEMENTS, Run
+from .running import ELEMENTS, Run, Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MIRROR = "http://mirror.example/ubuntu"
 HOOK = "ubuntu/root.d/10-cache-ubuntu-tarball"
 FINGERPRINT = "ubuntu/fingerprint"
+SOURCES = "etc/apt/sources.list.d/ubuntu.sources"
 IMAGE = "noble-root.tar.gz"
 
 
@@ -58,6 +59,62 @@ def test_the_pockets_are_those_asked_for(pockets: str, expected: int) -> None:
 
 def test_without_a_mirror_the_choice_is_the_tool_s() -> None:
     assert sources() == []
+
+
+@pytest.mark.needs("user-mounts")
+@pytest.mark.parametrize(
+    ("variables", "key"),
+    [({}, "/usr/share/keyrings/theirs.gpg"), ({"SIGNED_BY": "/etc/mine.gpg"}, "/etc/mine.gpg")],
+)
+def test_sources_name_the_mirror_and_whom_to_trust(
+    target: Target, variables: dict[str, str], key: str
+) -> None:
+    text = "Types: deb\nURIs: {}\nSuites: noble\nSigned-By: {}\n"
+    target.add("ubuntu")
+    target.write(SOURCES, text.format("http://old.example", "/usr/share/keyrings/theirs.gpg"))
+
+    target.succeed(
+        "pre-install.d/01-set-ubuntu-mirror", DIB_DISTRIBUTION_MIRROR=MIRROR, **variables
+    )
+
+    assert target.read(SOURCES) == text.format(MIRROR, key)
+
+
+@pytest.mark.needs("user-mounts")
+def test_a_key_that_is_written_out_is_replaced_whole(target: Target) -> None:
+    target.add("ubuntu")
+    target.write(SOURCES, "Signed-By:\n -----BEGIN\n .\n -----END\nTypes: deb\n")
+
+    target.succeed(
+        "pre-install.d/01-set-ubuntu-mirror",
+        DIB_DISTRIBUTION_MIRROR=MIRROR,
+        SIGNED_BY="/etc/mine.gpg",
+    )
+
+    assert target.read(SOURCES) == "Signed-By: /etc/mine.gpg\nTypes: deb\n"
+
+
+@pytest.mark.needs("user-mounts")
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {
+            "DIB_DISTRIBUTION_MIRROR": MIRROR,
+            "DIB_DISTRIBUTION_MIRROR_UBUNTU_IGNORE": "old.example|theirs",
+        },
+    ],
+)
+def test_without_a_mirror_or_for_lines_to_ignore_no_key_is_changed(
+    target: Target, variables: dict[str, str]
+) -> None:
+    text = "URIs: http://old.example\nSigned-By: /usr/share/keyrings/theirs.gpg\n"
+    target.add("ubuntu")
+    target.write(SOURCES, text)
+
+    target.succeed("pre-install.d/01-set-ubuntu-mirror", SIGNED_BY="/etc/mine.gpg", **variables)
+
+    assert target.read(SOURCES) == text
 
 
 @dataclass(frozen=True, slots=True)
