@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .running import ELEMENTS, Run, Target
+from .running import ELEMENTS, Run, Stub, Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -283,3 +283,31 @@ def test_a_fingerprint_that_cannot_be_taken_says_why(cloud: Cloud) -> None:
 
     assert done.returncode == 1
     assert f'are without "{IMAGE}"' in done.stderr
+
+
+@pytest.mark.parametrize("file", [HOOK, FINGERPRINT])
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({"DIB_CLOUD_IMAGES": "http://cloud.example/noble/"}, "https://cloud.example/noble"),
+        ({"DIB_CLOUD_IMAGES": "https://cloud.example/noble"}, "https://cloud.example/noble"),
+        ({"DIB_CLOUD_IMAGES": "cloud.example/noble"}, "https://cloud.example/noble"),
+        (
+            {
+                "DIB_CLOUD_IMAGES": "http://cloud.example/noble",
+                "SHA256SUMS": "http://127.0.0.1:1/SHA256SUMS",
+            },
+            "http://127.0.0.1:1",
+        ),
+    ],
+)
+def test_the_checksums_come_over_https_unless_their_url_is_given(
+    cloud: Cloud, stub: Stub, file: str, variables: dict[str, str], url: str
+) -> None:
+    stub("curl", f'printf "%s\\n" "$@" | grep SHA256SUMS$ >>{cloud.folder}/asked; exit 7')
+
+    done = cloud.run(file, **cloud.variables(**variables))
+
+    assert done.returncode == 1
+    assert (cloud.folder / "asked").read_text() == f"{url}/SHA256SUMS\n"
+    assert f'"{url}/SHA256SUMS"; if the list is elsewhere' in done.stderr

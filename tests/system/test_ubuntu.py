@@ -167,6 +167,7 @@ def test_a_root_tarball_becomes_an_image(
     workshop = ubuntu(tmp_path, ubuntu_mirror)
     workshop.variables |= {
         "DIB_CLOUD_IMAGES": cloud_images,
+        "SHA256SUMS": f"{cloud_images}/SHA256SUMS",  # the server has no https
         "BASE_IMAGE_FILE": f"{SUITE}-root.tar.gz",
         "DIB_DISTRIBUTION_MIRROR_UBUNTU_IGNORE": f"{SUITE}-backports",
     }
