@@ -27,6 +27,7 @@ DEVUSER = {
     "DIB_DEV_USER_PASSWORD": "",
     "DIB_DEV_USER_PWDLESS_SUDO": "",
 }
+ADD_USER = "echo dev.one:x:0:0::/home/dev:/bin/sh >>/etc/passwd"
 
 
 def mode(file: Path) -> int:
@@ -214,7 +215,7 @@ class TestDevuser:
     @pytest.mark.needs("user-mounts")
     def test_is_made_as_the_variables_say(self, target: Target) -> None:
         target.add("devuser")
-        target.stub("useradd", "echo dev.one:x:0:0::/home/dev:/bin/sh >>/etc/passwd")
+        target.stub("useradd", ADD_USER)
         for program in ("usermod", "visudo"):
             target.stub(program)
         target.stub("chpasswd", "cat >/etc/password")
@@ -255,7 +256,7 @@ class TestDevuser:
     @pytest.mark.needs("user-mounts")
     def test_is_made_with_nothing_that_is_not_asked_for(self, target: Target) -> None:
         target.add("devuser")
-        target.stub("useradd")
+        target.stub("useradd", ADD_USER)
 
         done = target.run("install.d/50-devuser", **DEVUSER)
 
@@ -263,6 +264,27 @@ class TestDevuser:
         assert target.calls() == ["useradd --create-home dev.one"]
         assert not target.own("etc/sudoers.d").exists()
         assert list(target.own("home").iterdir()) == []
+
+    @pytest.mark.needs("user-mounts")
+    def test_owns_what_was_put_into_the_home_before(self, target: Target) -> None:
+        target.add("devuser")
+        target.stub("useradd", ADD_USER)
+        target.stub("chown")
+        target.write("home/dev/.profile", "")
+
+        target.succeed("install.d/50-devuser", **DEVUSER)
+
+        assert target.calls()[-1] == "chown --recursive --no-dereference dev.one:root /home/dev"
+
+    @pytest.mark.needs("user-mounts")
+    def test_does_not_get_a_folder_of_the_system(self, target: Target) -> None:
+        target.add("devuser")
+        target.stub("chown")
+        target.write("etc/passwd", "root:x:0:0::/root:/bin/sh\ndev.one:x:0:0::/var:/bin/sh\n")
+
+        target.succeed("install.d/50-devuser", **DEVUSER)
+
+        assert target.calls() == []
 
     @pytest.mark.needs("user-mounts")
     def test_does_not_get_a_rule_that_sudo_refuses(self, target: Target) -> None:
