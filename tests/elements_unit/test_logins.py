@@ -341,14 +341,32 @@ class TestLocalConfig:
         assert mode(target.own("home/me/.ssh")) == 0o700
 
     @pytest.mark.needs("user-mounts")
-    def test_of_a_user_that_is_not_there_is_an_error(self, target: Target) -> None:
+    def test_has_keys_wait_for_a_user_that_is_not_there_yet(self, target: Target) -> None:
         target.add("local-config")
         target.write("tmp/in_target.d/ssh-authorized-keys", KEY)
 
-        done = target.run("install.d/62-ssh-key", DIB_LOCAL_CONFIG_USERNAME="nobody-here")
+        target.succeed("install.d/62-ssh-key", DIB_LOCAL_CONFIG_USERNAME="later")
 
-        assert done.returncode == 1
-        assert 'no user "nobody-here"' in done.stderr
+        assert target.read("home/later/.ssh/authorized_keys") == f"{KEY}\n"
+        assert mode(target.own("home/later/.ssh")) == 0o700
+        assert mode(target.own("home/later/.ssh/authorized_keys")) == 0o600
+
+    @pytest.mark.needs("user-mounts")
+    @pytest.mark.parametrize(
+        ("name", "owner"), [("me", "-o me -g 7"), ("later", "-o root -g root")]
+    )
+    def test_gives_the_keys_to_the_user_if_there_is_one(
+        self, target: Target, name: str, owner: str
+    ) -> None:
+        target.add("local-config")
+        target.stub("install")
+        target.write("tmp/in_target.d/ssh-authorized-keys", KEY)
+        target.write("etc/passwd", "root:x:0:0::/root:/bin/sh\nme:x:7:7::/home/me:/bin/sh\n")
+        target.write(f"home/{name}/.ssh/authorized_keys", "")
+
+        target.succeed("install.d/62-ssh-key", DIB_LOCAL_CONFIG_USERNAME=name)
+
+        assert set(target.calls()) == {f"install -d -m 0700 {owner} /home/{name}/.ssh"}
 
     @pytest.mark.needs("user-mounts")
     def test_without_keys_changes_nothing(self, target: Target) -> None:
