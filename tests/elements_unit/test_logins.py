@@ -401,13 +401,14 @@ class TestLocalConfig:
         )
         assert target.read("etc/apt/apt.conf.d/02-no-proxy") == (
             'Acquire::http::Proxy::a.example "DIRECT";\nAcquire::http::Proxy::b.example "DIRECT";\n'
+            'Acquire::http::Proxy::192.0.2.1 "DIRECT";\n'
         )
         assert target.read("etc/yum.conf") == "[main]\nproxy=http://one:1\ngpgcheck=1\n"
         assert target.read("etc/sysconfig/proxy").splitlines() == [
             'PROXY_ENABLED="yes"',
             'HTTP_PROXY="http://one:1"',
             'HTTPS_PROXY="http://two:2"',
-            'NO_PROXY="localhost, 127.0.0.1, a.example, b.example"',
+            'NO_PROXY="localhost, 127.0.0.1, a.example, b.example, 192.0.2.1"',
         ]
 
     @pytest.mark.needs("user-mounts")
@@ -415,11 +416,19 @@ class TestLocalConfig:
         target.add("local-config")
         target.write("etc/apt/apt.conf.d/00-other", "")
         target.write("etc/yum.conf", "[main]\n")
+        target.write("etc/sysconfig/proxy", 'HTTP_PROXY="http://one:1"\nNO_PROXY="localhost"\n')
 
         target.succeed("pre-install.d/02-proxy-settings")
 
-        assert [file.name for file in target.own("etc/apt/apt.conf.d").iterdir()] == ["00-other"]
+        folder = target.own("etc/apt/apt.conf.d")
+        assert {file.name for file in folder.iterdir()} == {"00-other", "02-no-proxy"}
+        assert target.read("etc/apt/apt.conf.d/02-no-proxy") == (
+            'Acquire::http::Proxy::192.0.2.1 "DIRECT";\n'
+        )
         assert target.read("etc/yum.conf") == "[main]\n"
+        assert target.read("etc/sysconfig/proxy") == (
+            'HTTP_PROXY="http://one:1"\nNO_PROXY="localhost, 127.0.0.1, 192.0.2.1"\n'
+        )
 
 
 class TestDynamicLogin:
