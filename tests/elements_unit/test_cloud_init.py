@@ -79,6 +79,13 @@ def test_nocloud_gives_an_empty_seed_and_keeps_one_that_is_there(target: Target)
         ("/dev/vda1\n/dev/vda3", ["/dev/vda1", "/dev/vda3"]),
         ('["/", "/var"]', ["/", "/var"]),
         ("[/]", ["/"]),
+        ("\n[/dev/vda1,\n/dev/vda3\n]\n", ["/dev/vda1", "/dev/vda3"]),
+        ("\n    - /dev/sda1\n    - /dev/vda3", ["/dev/sda1", "/dev/vda3"]),
+        ("- /dev/sda1\n- /dev/vda3\n", ["/dev/sda1", "/dev/vda3"]),
+        ("  - /dev/sda1\n- '/my disk' # mine\n\n# and\n- \"/\"", ["/dev/sda1", "/my disk", "/"]),
+        ("\n- /dev/sda1", ["/dev/sda1"]),
+        ("- /dev/sda1 ", ["/dev/sda1"]),
+        ("'/dev/sda1', \"/\"", ["/dev/sda1", "/"]),
     ],
 )
 def test_growpart_grows_the_named_devices(
