@@ -13,7 +13,6 @@ import os
 import shutil
 from pathlib import Path
 
-from dibflow.errors import StepError
 from dibflow.planning.variables import TARGET
 from dibflow.resources import initramfs_functions
 
@@ -36,19 +35,17 @@ def put_in(build: Path) -> None:
 def take_out(build: Path) -> None:
     """Undo `put_in`: folders that are empty then, and no package's, go too.
 
-    Raises StepError if a hook has made a link out of the tree of the file's folder since.
+    A hook may have moved the folder since, and left a link: an absolute one means the tree's root.
     """
     target = (build / TARGET).resolve()
-    folder = (target / _FOLDER).resolve()
+    usual = target / _FOLDER
+    folder = usual.resolve()
     if not folder.is_relative_to(target):
-        raise StepError(
-            f'taking "{_NAME}" out of the tree: "/{_FOLDER}" leads to "{folder}", out of the tree',
-            hint="have the hook that makes the link make a relative one",
-        )
-    if not os.path.lexists(folder / _NAME):
+        folder = target / folder.relative_to("/")
+    if folder.resolve() != folder or not os.path.lexists(folder / _NAME):
         return
     (folder / _NAME).unlink()
-    for emptied in (folder, folder.parent):
+    for emptied in (usual, usual.parent) if folder == usual else ():
         if list(emptied.iterdir()) == [] and not _is_a_packages(emptied, target):
             emptied.rmdir()
 
