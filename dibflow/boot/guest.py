@@ -24,6 +24,10 @@ _TAIL_LINES = 20
 _CHUNK = 4096
 
 
+class SilentGuest(BootFailed):
+    """A guest whose console shows nothing at all."""
+
+
 @contextmanager
 def started(
     arguments: Sequence[str], *, on_terminal: bool = False, keep: Sequence[int] = ()
@@ -71,19 +75,24 @@ def wait_for(
     *,
     pattern: re.Pattern[str],
     timeout_seconds: float,
+    silence_seconds: float | None = None,
     show: Callable[[bytes], object] = len,
 ) -> float:
     """Run a guest until `pattern` is on its console, end it, and give the seconds that it took.
 
     `show` gets the console as it goes; by default nobody does. Raises BootFailed with the
-    last lines of the console, if the time is over or the guest ends first.
+    last lines of the console, if the time is over or the guest ends first, and SilentGuest if it
+    has shown nothing at all after `silence_seconds`.
     """
     console = Console(pattern)
     start = time.monotonic()
+    first = timeout_seconds if silence_seconds is None else min(silence_seconds, timeout_seconds)
     with started(arguments) as process:
         if process.stdout is None:
             raise AssertionError("a pipe was asked for")
         descriptor = process.stdout.fileno()
+        if first < timeout_seconds and not select.select([descriptor], [], [], first)[0]:
+            raise SilentGuest(f"the console has shown nothing for {human_seconds(first)}")
         while True:
             left = start + timeout_seconds - time.monotonic()
             if left <= 0 or not select.select([descriptor], [], [], left)[0]:

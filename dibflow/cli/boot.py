@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dibflow.boot.acceleration import choose_acceleration
 from dibflow.boot.command import Forward, Guest, command
 from dibflow.boot.firmware import Firmware, Machine, choose_firmware, find_flash
-from dibflow.boot.guest import started, wait_for
+from dibflow.boot.guest import SilentGuest, started, wait_for
 from dibflow.boot.image import read_image
 from dibflow.errors import BootFailed, UsageError
 from dibflow.wording import human_seconds
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _MOST_CPUS = 4
+_SILENCE_SECONDS = 20.0
+"""On some machines KVM runs small guests, and hangs with larger ones before they say a word."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -62,12 +66,19 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.interactive:
         with started(line, on_terminal=True) as process:
             return 0 if process.wait() == 0 else BootFailed.exit_status
-    seconds = wait_for(
-        line,
+    wait = functools.partial(
+        wait_for,
         pattern=pattern,
         timeout_seconds=arguments.timeout,
         show=_show if arguments.verbose else len,
     )
+    unsure = arguments.accel == "auto" and guest.acceleration == "kvm"
+    try:
+        seconds = wait(line, silence_seconds=_SILENCE_SECONDS if unsure else None)
+    except SilentGuest as error:
+        print(f"dibflow: {error.message} under KVM: trying again without it", file=sys.stderr)
+        guest = replace(guest, acceleration="tcg")
+        seconds = wait(command(guest))
     firmware = Firmware.UEFI if guest.flash else Firmware.BIOS
     if arguments.json:
         told = {

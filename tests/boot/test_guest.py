@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dibflow.boot.guest import wait_for
+from dibflow.boot.guest import SilentGuest, wait_for
 from dibflow.errors import BootFailed, HostError
 
 LOGIN = re.compile("login:")
@@ -50,6 +50,22 @@ def test_a_guest_that_says_nothing_is_ended_after_the_time() -> None:
 
     assert failed.value.exit_status == 6
     assert '"login:" after 0.20 s; its last lines:\n    (nothing)' in failed.value.message
+
+
+def test_a_guest_that_is_silent_from_the_start_is_told_apart() -> None:
+    with pytest.raises(SilentGuest, match=r"nothing for 0\.20 s"):
+        wait_for(script("exec sleep 60"), pattern=LOGIN, timeout_seconds=20, silence_seconds=0.2)
+
+
+def test_a_guest_that_has_said_something_may_be_silent() -> None:
+    seconds = wait_for(
+        script("echo a; sleep 0.5; echo login:; exec sleep 60"),
+        pattern=LOGIN,
+        timeout_seconds=20,
+        silence_seconds=0.2,
+    )
+
+    assert seconds > 0.4
 
 
 def test_a_guest_that_never_stops_talking_is_ended_after_the_time() -> None:
